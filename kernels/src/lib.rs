@@ -1,0 +1,30 @@
+//! The hash work of Spacetime: growing rows, hashing Merkle nodes and scoring
+//! cells, each for every instruction set at hand.
+//!
+//! Everything here works on memory that the caller brings. Files, proofs and
+//! networks belong to the crates above.
+//!
+//! * [`Backend`] names an instruction set this CPU was seen to have. Holding
+//!   one proves that its code can run.
+//! * [`Grower`] owns the tables of one thread and grows rows into them.
+//! * [`Shape`], [`PlotKey`], [`Challenge`], [`Score`] and [`Target`] are the
+//!   protocol's nouns (docs/PROTOCOL.md, sections 2 to 4).
+
+mod backend;
+mod grower;
+mod merkle;
+mod plot;
+mod portable;
+mod score;
+mod sha256;
+mod tagged;
+
+pub use backend::{Backend, BackendError};
+pub use grower::{CellRequest, Grower};
+pub use merkle::{Cell, hash_node, zero_subtree};
+pub use plot::{
+    ColumnIndex, MAX_LOG2_COLUMNS, MAX_ROUNDS, MAX_ROWS, MIN_LOG2_COLUMNS, MIN_ROUNDS, PlotKey, RowIndex, Shape,
+    ShapeError, network_tag, plot_id,
+};
+pub use score::{Best, Challenge, Hit, MAX_CHALLENGES, Score, Target, score};
+pub use tagged::tagged_hash;

@@ -1,0 +1,69 @@
+//! The protocol's golden vectors, grown and hashed by every backend.
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use spacetime_kernels::{
+    Backend, Cell, CellRequest, ColumnIndex, Grower, PlotKey, RowIndex, Shape, network_tag, plot_id,
+};
+
+fn vectors() -> Value {
+    serde_json::from_str(include_str!("data/spacetime.json")).expect("the vectors are JSON")
+}
+
+fn bytes<const N: usize>(value: &Value) -> [u8; N] {
+    const_hex::decode_to_array(value.as_str().expect("a hex string")).expect("hex of the right length")
+}
+
+fn shape(item: &Value) -> Shape {
+    let number = |name: &str| u8::try_from(item[name].as_u64().expect("a number")).expect("a byte");
+    Shape::new(number("log2_columns"), number("rounds")).expect("the vectors keep to the protocol's bounds")
+}
+
+fn network(vectors: &Value) -> [u8; 32] {
+    network_tag(vectors["network"]["name"].as_str().expect("a name"))
+}
+
+fn key(vectors: &Value, item: &Value) -> PlotKey {
+    PlotKey::derive(&network(vectors), &bytes(&item["miner_key"]), &bytes(&item["seed"]), shape(item))
+}
+
+#[test]
+fn network_tags() {
+    let vectors = vectors();
+    assert_eq!(network(&vectors), bytes(&vectors["network"]["tag"]));
+}
+
+#[test]
+fn plot_keys_and_ids() {
+    let vectors = vectors();
+    for item in vectors["plots"].as_array().expect("a list") {
+        let key = key(&vectors, item);
+        assert_eq!(key.0, bytes(&item["plot_key"]));
+        let rows = item["rows"].as_u64().expect("a number");
+        assert_eq!(plot_id(&key, rows, &bytes(&item["root"])), bytes(&item["plot_id"]));
+    }
+}
+
+#[test]
+fn rows() {
+    let vectors = vectors();
+    for item in vectors["rows"].as_array().expect("a list") {
+        let (shape, key) = (shape(item), key(&vectors, item));
+        let row = RowIndex(item["row"].as_u64().expect("a number"));
+        assert_eq!(key.0, bytes(&item["plot_key"]));
+        for &backend in Backend::available() {
+            let mut cells: Vec<Cell> = vec![[0; 32]; shape.columns()];
+            let mut grower = Grower::new(backend, shape);
+            grower.grow(&key, &[row], &mut cells);
+            assert_eq!(cells[0], bytes(&item["first"]), "{backend:?}");
+            assert_eq!(cells[1], bytes(&item["second"]), "{backend:?}");
+            assert_eq!(cells[shape.columns() - 1], bytes(&item["last"]), "{backend:?}");
+            let digest: [u8; 32] = Sha256::digest(cells.as_flattened()).into();
+            assert_eq!(digest, bytes(&item["sha256_of_row"]), "{backend:?}");
+            let request = CellRequest { key, row, column: ColumnIndex(1) };
+            let mut cell = [[0; 32]];
+            grower.grow_cells(&[request], &mut cell);
+            assert_eq!(cell[0], cells[1], "{backend:?}");
+        }
+    }
+}

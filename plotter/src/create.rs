@@ -1,0 +1,427 @@
+//! Making a new plot, and going on with an unfinished one.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use spacetime_kernels::{Cell, PlotKey, RowIndex};
+use spacetime_prover::{Layout, Plot, PlotHeader, PlotState, tree};
+use tracing::{info, warn};
+
+use crate::batch::{BatchShape, Scratch, run_roots};
+use crate::build::{Build, Events};
+use crate::control::Control;
+use crate::engine::Engine;
+use crate::error::CreateError;
+use crate::memory::batch_rows;
+use crate::params::PlotParams;
+use crate::platform;
+use crate::storage::Storage;
+use crate::trailer::{Plan, Progress, Trailer, TrailerError, new_path, tmp_path};
+
+/// Bytes that stay free on the disk: a hundredth of the plot, between these.
+const MIN_MARGIN: u64 = 1 << 20;
+const MAX_MARGIN: u64 = 1 << 30;
+
+/// With what, and how gently, a plot is made.
+#[derive(Clone, Copy)]
+pub struct CreateOptions<'a> {
+    /// Who grows the rows.
+    pub engine: &'a dyn Engine,
+    /// Threads that grow; one more writes.
+    pub threads: usize,
+    /// Bytes of memory allowed; none for half of what is free.
+    pub memory: Option<u64>,
+    /// Overwrite a plot of the same name.
+    pub force: bool,
+    /// Reserve the whole file before anything is grown.
+    pub preallocate: bool,
+    /// Stops and holds back.
+    pub control: &'a Control,
+    /// Hears how far it is.
+    pub events: Events<'a>,
+}
+
+/// A plot that was finished.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Created {
+    /// The file.
+    pub path: PathBuf,
+    /// Its header; root and id are zero in a part.
+    pub header: PlotHeader,
+    /// Length of the file.
+    pub bytes: u64,
+    /// Rows that this run grew; the others were there already.
+    pub rows_grown: u64,
+    /// How long it took.
+    pub time: Duration,
+}
+
+/// What making a plot will take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Estimate {
+    /// Bytes on disk, with the trailer that goes when the plot is complete.
+    pub disk: u64,
+    /// Bytes free there, if the folder exists.
+    pub disk_free: Option<u64>,
+    /// Bytes of memory.
+    pub memory: u64,
+    /// Rows a batch.
+    pub batch_rows: u64,
+    /// Time for growing and hashing, from a short measurement; writing overlaps with it.
+    pub time: Duration,
+}
+
+/// Space that `end` bytes ask for, with the margin.
+fn with_margin(end: u64) -> u64 {
+    end + (end / 100).clamp(MIN_MARGIN, MAX_MARGIN)
+}
+
+/// Measures and reckons without writing anything.
+///
+/// # Errors
+/// If the parameters make no plot, or memory is not there.
+pub fn estimate(params: &PlotParams, out: &Path, options: &CreateOptions<'_>) -> Result<Estimate, CreateError> {
+    let (header, state) = params.header()?;
+    let plan = Plan { header, state, destination: None };
+    let layout = plan.layout().map_err(CreateError::trailer(out))?;
+    let (batch_rows, memory) = batch_rows(&plan.header, &layout, options.engine, options.threads, options.memory)?;
+    let shape = plan.header.shape;
+    let key = plan.header.key();
+    // A unit on every thread at once, for memory and caches are shared.
+    let unit = BatchShape::new(shape, 16, 16);
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..options.threads {
+            scope.spawn(|| grow_units(&key, unit, options));
+        }
+    });
+    let units = plan.header.rows.div_ceil(16).div_ceil(options.threads as u64);
+    let time = began.elapsed().div_f64(f64::from(MEASURED_UNITS)).mul_f64(units as f64);
+    let disk_free = platform::free_space(out).ok();
+    Ok(Estimate { disk: Trailer::new(&layout).end(), disk_free, memory, batch_rows, time })
+}
+
+/// Units that each thread grows for an estimate.
+const MEASURED_UNITS: u32 = 2;
+
+fn grow_units(key: &PlotKey, unit: BatchShape, options: &CreateOptions<'_>) {
+    let columns = unit.shape.columns();
+    let mut worker = options.engine.worker(unit.shape);
+    let mut scratch = Scratch::new(unit);
+    let mut cells = vec![[0; 32]; unit.rows * columns];
+    let mut roots = vec![[0; 32]; columns];
+    let rows: Vec<_> = (0..unit.rows as u64).map(RowIndex).collect();
+    for _ in 0..MEASURED_UNITS {
+        worker.grow(key, &rows, &mut cells);
+        run_roots(options.engine.hasher(), unit, &cells, &mut scratch, &mut roots);
+    }
+}
+
+/// Makes the plot `path` (`NAME.plot`). While it grows it is called
+/// `NAME.plot.tmp` and locked; that name appears with a whole header only.
+///
+/// # Errors
+/// If the parameters make no plot, the name is taken, another process is at
+/// work on it, space or memory is not there (nothing is left behind then), or
+/// something goes wrong on the way (what was done can be resumed then).
+pub fn create(params: &PlotParams, path: &Path, options: &CreateOptions<'_>) -> Result<Created, CreateError> {
+    create_towards(params, path, None, options)
+}
+
+/// As [`create`], noting down that the plot is to be compacted to `destination`.
+pub(crate) fn create_towards(
+    params: &PlotParams,
+    path: &Path,
+    destination: Option<PathBuf>,
+    options: &CreateOptions<'_>,
+) -> Result<Created, CreateError> {
+    let began = Instant::now();
+    let (header, state) = params.header()?;
+    let plan = Plan { header, state, destination };
+    let layout = plan.layout().map_err(CreateError::trailer(path))?;
+    let (batch_rows, _) = batch_rows(&plan.header, &layout, options.engine, options.threads, options.memory)?;
+    let folder = folder_of(path);
+    std::fs::create_dir_all(folder).map_err(CreateError::io(folder, "cannot create the folder"))?;
+    let file = begin(path, &plan, &layout, options)?;
+    let build = Build {
+        storage: &file,
+        plan: &plan,
+        trailer: Trailer::new(&layout),
+        layout,
+        progress: Progress::default(),
+        engine: options.engine,
+        threads: options.threads,
+        batch_rows,
+        control: options.control,
+        events: options.events,
+    };
+    let header = build.run().map_err(|source| CreateError::Build { path: tmp_path(path), source })?;
+    publish(path, options.force)?;
+    let rows_grown = header.rows;
+    Ok(Created { path: path.to_owned(), header, bytes: layout.file_bytes(), rows_grown, time: began.elapsed() })
+}
+
+/// The folder that a file lies in.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Puts `NAME.plot.tmp` there, whole: header, plan, space; locked by this process.
+fn begin(path: &Path, plan: &Plan, layout: &Layout, options: &CreateOptions<'_>) -> Result<File, CreateError> {
+    let (tmp, new) = (tmp_path(path), new_path(path));
+    let folder = folder_of(path);
+    if !options.force && path.try_exists().map_err(CreateError::io(path, "cannot look for it"))? {
+        return Err(CreateError::Exists(path.to_owned()));
+    }
+    if tmp.try_exists().map_err(CreateError::io(&tmp, "cannot look for it"))? {
+        let _unfinished = open_locked(&tmp)?;
+        if !options.force {
+            return Err(CreateError::Unfinished(tmp));
+        }
+        std::fs::remove_file(&tmp).map_err(CreateError::io(&tmp, "cannot remove it"))?;
+    }
+    let trailer = Trailer::new(layout);
+    let needed = with_margin(trailer.end());
+    let free = platform::free_space(folder).map_err(CreateError::io(folder, "cannot ask for free space"))?;
+    if needed > free {
+        return Err(CreateError::NoSpace { path: path.to_owned(), needed, free });
+    }
+    let file = open_new(&new)?;
+    let begun = (|| {
+        file.set_len(0).map_err(CreateError::io(&new, "cannot empty it"))?;
+        if options.preallocate {
+            match platform::preallocate(&file, trailer.end()) {
+                Ok(true) => {}
+                Ok(false) => {
+                    warn!(path = %path.display(), "this file system cannot reserve space: the disk may fill up on the way")
+                }
+                Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                    return Err(CreateError::NoSpace { path: path.to_owned(), needed, free });
+                }
+                Err(error) => return Err(CreateError::io(&new, "cannot reserve space")(error)),
+            }
+        } else {
+            file.set_len(trailer.end()).map_err(CreateError::io(&new, "cannot set its length"))?;
+        }
+        trailer.write_plan(&file, plan).map_err(CreateError::trailer(&new))?;
+        trailer.write_holder(&file).map_err(CreateError::io(&new, "cannot write"))?;
+        file.write_at(&plan.header.encode(), 0).map_err(CreateError::io(&new, "cannot write the header"))?;
+        file.sync_all().map_err(CreateError::io(&new, "cannot sync"))?;
+        platform::rename(&new, &tmp, false).map_err(CreateError::io(&tmp, "cannot rename to it"))?;
+        platform::sync_folder(folder).map_err(CreateError::io(folder, "cannot sync"))
+    })();
+    match begun {
+        Ok(()) => Ok(file),
+        Err(error) => {
+            // Nothing of worth is in it; the error at hand matters more than that it stays.
+            let _ = std::fs::remove_file(&new);
+            Err(error)
+        }
+    }
+}
+
+/// Opens the file that is to become the new plot, locked; another process may do the same at this moment.
+fn open_new(new: &Path) -> Result<File, CreateError> {
+    loop {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(new)
+            .map_err(CreateError::io(new, "cannot create"))?;
+        lock(new, &file)?;
+        // The other process may have renamed it between our opening and our locking.
+        if is_still(new, &file) {
+            return Ok(file);
+        }
+    }
+}
+
+fn is_still(path: &Path, file: &File) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let place = |metadata: &std::fs::Metadata| (metadata.dev(), metadata.ino());
+        matches!((std::fs::metadata(path), file.metadata()), (Ok(at), Ok(held)) if place(&at) == place(&held))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        path.exists()
+    }
+}
+
+/// Opens an unfinished plot for reading and writing and locks it.
+pub(crate) fn open_locked(tmp: &Path) -> Result<File, CreateError> {
+    let file = OpenOptions::new().read(true).write(true).open(tmp).map_err(CreateError::io(tmp, "cannot open"))?;
+    lock(tmp, &file)?;
+    Ok(file)
+}
+
+pub(crate) fn lock(path: &Path, file: &File) -> Result<(), CreateError> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => {
+            let holder = Trailer::read_holder(file).map_or("another process".to_owned(), platform::process_name);
+            Err(CreateError::Locked { path: path.to_owned(), holder })
+        }
+        Err(TryLockError::Error(error)) => Err(CreateError::io(path, "cannot lock")(error)),
+    }
+}
+
+/// Gives a finished plot its name.
+pub(crate) fn publish(path: &Path, replace: bool) -> Result<(), CreateError> {
+    let tmp = tmp_path(path);
+    platform::rename(&tmp, path, replace).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => CreateError::Exists(path.to_owned()),
+        _ => CreateError::io(path, "cannot rename to it")(error),
+    })?;
+    let folder = folder_of(path);
+    platform::sync_folder(folder).map_err(CreateError::io(folder, "cannot sync"))
+}
+
+/// An unfinished plot, opened and locked.
+pub(crate) enum Unfinished {
+    /// Rows or roots are missing.
+    Growing(File, Plan, Trailer),
+    /// Only the name is missing.
+    Complete(PlotHeader, u64),
+}
+
+/// Opens and judges `NAME.plot.tmp`.
+pub(crate) fn open_unfinished(tmp: &Path) -> Result<Unfinished, CreateError> {
+    let file = open_locked(tmp)?;
+    let trailer_error = CreateError::trailer(tmp);
+    match Trailer::read_plan(&file) {
+        Ok((plan, trailer)) => Ok(Unfinished::Growing(file, plan, trailer)),
+        Err(TrailerError::NoPlan) => {
+            // The trailer goes last, so header and roots are whole if this is ours.
+            let plot = Plot::from_file(tmp, file.try_clone().map_err(CreateError::io(tmp, "cannot open twice"))?)?;
+            let header = plot.header().clone();
+            if header.state == PlotState::Building {
+                return Err(trailer_error(TrailerError::NoPlan));
+            }
+            if header.state == PlotState::Complete {
+                let roots = plot.read_column_roots()?;
+                let backend = spacetime_kernels::Backend::fastest();
+                let root = tree::root(backend, &roots, plot.layout().depth(), u32::from(header.shape.log2_columns()));
+                if root != header.root {
+                    return Err(spacetime_prover::PlotError::DamagedRoots {
+                        path: tmp.to_owned(),
+                        which: "column roots",
+                    }
+                    .into());
+                }
+            }
+            Ok(Unfinished::Complete(header, plot.layout().file_bytes()))
+        }
+        Err(error) => Err(trailer_error(error)),
+    }
+}
+
+/// Goes on with the unfinished plot at `path`, which may be given as
+/// `NAME.plot` or as `NAME.plot.tmp`. Nothing to do is a success without a result.
+///
+/// The last batch is read back and compared with its roots; where it does not
+/// hold, the batch before it is what the work goes on from.
+///
+/// # Errors
+/// As [`create`], and if the file is not one that [`create`] began.
+pub fn resume(path: &Path, options: &CreateOptions<'_>) -> Result<Option<Created>, CreateError> {
+    let began = Instant::now();
+    let path = finished_path(path);
+    let tmp = tmp_path(&path);
+    if !tmp.try_exists().map_err(CreateError::io(&tmp, "cannot look for it"))? {
+        return match Plot::open_any(&path) {
+            Ok(_) => Ok(None),
+            Err(error) => Err(error.into()),
+        };
+    }
+    let (header, bytes, rows_grown) = match open_unfinished(&tmp)? {
+        Unfinished::Complete(header, bytes) => (header, bytes, 0),
+        Unfinished::Growing(file, plan, trailer) => grow_on(&tmp, &file, &plan, trailer, options)?,
+    };
+    publish(&path, options.force)?;
+    Ok(Some(Created { path, header, bytes, rows_grown, time: began.elapsed() }))
+}
+
+/// `NAME.plot` for either of a plot's names.
+#[must_use]
+pub fn finished_path(path: &Path) -> PathBuf {
+    if path.extension().is_some_and(|extension| extension == "tmp") { path.with_extension("") } else { path.to_owned() }
+}
+
+fn grow_on(
+    tmp: &Path,
+    file: &File,
+    plan: &Plan,
+    mut trailer: Trailer,
+    options: &CreateOptions<'_>,
+) -> Result<(PlotHeader, u64, u64), CreateError> {
+    let layout = plan.layout().map_err(CreateError::trailer(tmp))?;
+    let io = |doing| CreateError::io(tmp, doing);
+    trailer.write_holder(file).map_err(io("cannot write"))?;
+    // Idle slots are written again, so the header is, too, in case power was cut while it was completed.
+    file.write_at(&plan.header.encode(), 0).map_err(io("cannot write the header"))?;
+    let slots = trailer.read_progress(file).map_err(io("cannot read how far it had come"))?;
+    let mut progress = Progress::default();
+    for slot in slots {
+        let whole = last_batch_is_whole(file, plan, &layout, &slot, options.engine)
+            .map_err(io("cannot read the last batch"))?;
+        if whole {
+            progress = slot;
+            break;
+        }
+        warn!(path = %tmp.display(), rows_done = slot.rows_done, "the last batch is not what it was: going back");
+    }
+    info!(path = %tmp.display(), rows_done = progress.rows_done, rows = plan.header.rows, "resuming");
+    let (batch_rows, _) = batch_rows(&plan.header, &layout, options.engine, options.threads, options.memory)?;
+    let rows_grown = plan.header.rows - progress.rows_done;
+    let &CreateOptions { engine, threads, control, events, .. } = options;
+    let build = Build { storage: file, plan, layout, trailer, progress, engine, threads, batch_rows, control, events };
+    let header = build.run().map_err(|source| CreateError::Build { path: tmp.to_owned(), source })?;
+    Ok((header, layout.file_bytes(), rows_grown))
+}
+
+/// Whether a slot makes sense and the cells of its last batch lead to its roots.
+pub(crate) fn last_batch_is_whole(
+    storage: &dyn Storage,
+    plan: &Plan,
+    layout: &Layout,
+    slot: &Progress,
+    engine: &dyn Engine,
+) -> io::Result<bool> {
+    let (rows, rows_per_segment) = (plan.header.rows, plan.header.rows_per_segment);
+    // The entries must be the binary digits of the rows done, the last one padded perhaps at the end of the plot.
+    let covered: u64 = slot.stack.entries.iter().map(|(level, _)| 1u64.checked_shl(*level).unwrap_or(0)).sum();
+    let falling = slot.stack.entries.is_sorted_by(|(left, _), (right, _)| left > right);
+    let fits = if slot.rows_done == rows { covered >= rows } else { covered == slot.rows_done };
+    if !falling || !fits || slot.rows_done > rows || slot.last_start >= slot.rows_done {
+        return Ok(false);
+    }
+    let mut cells: Vec<Cell> = Vec::new();
+    for (column, root) in (0..).zip(&slot.last_roots) {
+        cells.clear();
+        let mut row = slot.last_start;
+        while row < slot.rows_done {
+            let segment = row / rows_per_segment;
+            let strip = layout.strip(segment, spacetime_kernels::ColumnIndex(column));
+            let stop = slot.rows_done.min((segment + 1) * rows_per_segment);
+            let held = cells.len();
+            cells.resize(held + (stop - row) as usize, [0; 32]);
+            let offset_bytes = strip.offset_bytes + 32 * (row - segment * rows_per_segment);
+            storage.read_at(bytemuck::cast_slice_mut(&mut cells[held..]), offset_bytes)?;
+            row = stop;
+        }
+        if slot.last_level < tree::ceil_log2(cells.len() as u64) {
+            return Ok(false);
+        }
+        if tree::root(engine.hasher(), &cells, 0, slot.last_level) != *root {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

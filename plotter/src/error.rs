@@ -1,0 +1,132 @@
+//! What can go wrong while a plot is made.
+
+use std::io;
+use std::path::PathBuf;
+
+use spacetime_prover::PlotError;
+use thiserror::Error;
+
+use crate::control::Stopped;
+use crate::params::ParamsError;
+use crate::trailer::TrailerError;
+
+/// What goes wrong inside the file; [`CreateError::Build`] names it.
+#[derive(Debug, Error)]
+pub enum BuildError {
+    /// The system refused a read or a write.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// It was asked to stop.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+    /// What is in the file is not what another backend grows.
+    #[error(
+        "row {row}, column {column} was read back wrong: {checker} grows another cell. Disk, memory or CPU is at fault; nothing after the last good batch was kept"
+    )]
+    WrongCell {
+        /// Row, counted from the plot's first.
+        row: u64,
+        /// Column.
+        column: u32,
+        /// The backend that grew it again.
+        checker: &'static str,
+    },
+}
+
+/// Why a plot was not made. Every message names the file.
+#[derive(Debug, Error)]
+pub enum CreateError {
+    /// The parameters make no plot.
+    #[error(transparent)]
+    Params(#[from] ParamsError),
+    /// The name is taken.
+    #[error("{}: exists; `--force` overwrites it", .0.display())]
+    Exists(PathBuf),
+    /// A plot of that name is unfinished.
+    #[error("{}: is an unfinished plot: `spacetime plot resume` goes on with it, `--force` begins anew", .0.display())]
+    Unfinished(PathBuf),
+    /// Another process is at work on it.
+    #[error("{}: is being made by {holder}", path.display())]
+    Locked {
+        /// The file.
+        path: PathBuf,
+        /// Who holds it.
+        holder: String,
+    },
+    /// The disk is too small.
+    #[error("{}: no space: {needed} bytes are needed with a margin, {free} are free", path.display())]
+    NoSpace {
+        /// The file that was to be made.
+        path: PathBuf,
+        /// Bytes needed.
+        needed: u64,
+        /// Bytes free.
+        free: u64,
+    },
+    /// The budget is greater than what is free.
+    #[error("memory: {budget} bytes were allowed, only {free} are free")]
+    NoMemory {
+        /// The budget.
+        budget: u64,
+        /// What the machine has left.
+        free: u64,
+    },
+    /// The budget does not hold the smallest batch.
+    #[error("memory: {budget} bytes are too few: the smallest batch takes {needed}")]
+    SmallBudget {
+        /// The budget.
+        budget: u64,
+        /// What the smallest batch takes.
+        needed: u64,
+    },
+    /// The system refused.
+    #[error("{}: {doing}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What was being done.
+        doing: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Something went wrong while it was filled. What was done can be resumed.
+    #[error("{}: {source}", path.display())]
+    Build {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        source: BuildError,
+    },
+    /// An unfinished plot cannot be gone on with.
+    #[error("{}: cannot be resumed: {reason}", path.display())]
+    NotResumable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A finished plot that was to be read is bad.
+    #[error(transparent)]
+    Plot(#[from] PlotError),
+}
+
+impl CreateError {
+    pub(crate) fn io(path: &std::path::Path, doing: &'static str) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { path, doing, source }
+    }
+
+    pub(crate) fn trailer(path: &std::path::Path) -> impl Fn(TrailerError) -> Self {
+        let path = path.to_owned();
+        move |error| match error {
+            TrailerError::Io(source) => Self::Io { path: path.clone(), doing: "cannot read or write", source },
+            other => Self::NotResumable { path: path.clone(), reason: other.to_string() },
+        }
+    }
+
+    /// Whether the work was asked to stop.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        matches!(self, Self::Build { source: BuildError::Stopped(_), .. })
+    }
+}

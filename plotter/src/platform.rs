@@ -1,0 +1,137 @@
+//! What differs between systems: free space and memory, preallocation,
+//! priorities, the page cache. Linux first; elsewhere each does the plain thing.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+/// Bytes that this user may still write below `folder`.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn free_space(folder: &Path) -> io::Result<u64> {
+    #[cfg(unix)]
+    {
+        let stat = rustix::fs::statvfs(folder)?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = folder;
+        Ok(u64::MAX)
+    }
+}
+
+/// Bytes of memory that can be had without swapping, if the system tells.
+#[must_use]
+pub fn available_memory() -> Option<u64> {
+    let meminfo = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    let machine = kibibytes * 1024;
+    // A container may hold less than the machine (cgroup v2).
+    let number = |name: &str| -> Option<u64> {
+        std::fs::read_to_string(format!("/sys/fs/cgroup/{name}")).ok()?.trim().parse().ok()
+    };
+    let container = number("memory.max").zip(number("memory.current")).map(|(max, now)| max.saturating_sub(now));
+    Some(container.map_or(machine, |container| container.min(machine)))
+}
+
+/// Reserves the first `bytes` of `file` and makes it that long. Where the file
+/// system cannot reserve, it is made long only, and the answer is `false`.
+///
+/// # Errors
+/// What the system says: above all that there is no space.
+pub(crate) fn preallocate(file: &File, bytes: u64) -> io::Result<bool> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{FallocateFlags, fallocate};
+        use rustix::io::Errno;
+        loop {
+            match fallocate(file, FallocateFlags::empty(), 0, bytes) {
+                Ok(()) => return Ok(true),
+                Err(Errno::INTR) => {}
+                Err(Errno::OPNOTSUPP | Errno::NOSYS) => break,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    file.set_len(bytes)?;
+    Ok(false)
+}
+
+/// Tells the system that these bytes, which were synced, will not be read again
+/// soon, so that they do not push out what other programs have cached.
+pub(crate) fn forget(file: &File, offset_bytes: u64, bytes: u64) {
+    #[cfg(target_os = "linux")]
+    if let Some(bytes) = std::num::NonZeroU64::new(bytes) {
+        // Advice: that it was not taken harms nobody.
+        let _ = rustix::fs::fadvise(file, offset_bytes, Some(bytes), rustix::fs::Advice::DontNeed);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (file, offset_bytes, bytes);
+}
+
+/// Puts the calling thread behind every other one, for CPU and for disk.
+pub(crate) fn lower_priority() {
+    #[cfg(target_os = "linux")]
+    {
+        // On Linux this is the thread's own niceness. That a sandbox forbids it harms nobody.
+        let _ = rustix::process::setpriority_process(None, 19);
+        idle_disk_priority();
+    }
+}
+
+/// `ioprio_set(IOPRIO_WHO_PROCESS, this thread, IOPRIO_CLASS_IDLE)`, which neither std nor rustix knows.
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code)]
+fn idle_disk_priority() {
+    const WHO_PROCESS: libc::c_int = 1;
+    const CLASS_IDLE: libc::c_int = 3 << 13;
+    // SAFETY: ioprio_set(2) takes three integers, reads and writes no memory of ours, and
+    // 0 names the calling thread.
+    unsafe { libc::syscall(libc::SYS_ioprio_set, WHO_PROCESS, 0, CLASS_IDLE) };
+}
+
+/// Makes renames and new names in `folder` last.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    File::open(folder)?.sync_all()?;
+    #[cfg(not(unix))]
+    let _ = folder;
+    Ok(())
+}
+
+/// Renames `from` to `to`, which must not exist unless `replace`.
+///
+/// # Errors
+/// What the system says; [`io::ErrorKind::AlreadyExists`] if `to` exists and must not.
+pub(crate) fn rename(from: &Path, to: &Path, replace: bool) -> io::Result<()> {
+    if replace {
+        return std::fs::rename(from, to);
+    }
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        use rustix::io::Errno;
+        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            // Some file systems know no such flag: look first, then rename.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
+            result => return Ok(result?),
+        }
+    }
+    if to.try_exists()? {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    std::fs::rename(from, to)
+}
+
+/// The process of that id by name, for a message.
+pub(crate) fn process_name(pid: u32) -> String {
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() { format!("process {pid}") } else { format!("process {pid} ({name})") }
+}

@@ -1,0 +1,163 @@
+//! Putting a batch into its place in the file, and seeing that it arrived.
+
+use std::time::{Duration, Instant};
+
+use bytemuck::cast_slice;
+use spacetime_kernels::{Backend, Cell, ColumnIndex, Grower, PlotKey, RowIndex, Shape};
+use spacetime_prover::Layout;
+use tracing::debug;
+
+use crate::batch::Batch;
+use crate::control::Control;
+use crate::error::BuildError;
+use crate::storage::Storage;
+
+/// Bytes gathered before they are written: large enough for a disk's full rate.
+pub(crate) const WRITE_BYTES: usize = 8 << 20;
+
+/// Fewest rows of a batch that are grown again.
+const MIN_CHECKED_ROWS: usize = 4;
+/// Most rows of a batch that are grown again, however fast that goes.
+const MAX_CHECKED_ROWS: usize = 32;
+/// Share of a batch's own time beyond which no more than the fewest are.
+const MAX_CHECK_SHARE: f64 = 0.02;
+
+/// Bytes of the rows that [`check_batch`] grows at a time.
+pub(crate) fn check_cells_bytes(checker: Backend, shape: Shape) -> u64 {
+    (checker.lanes().max(MIN_CHECKED_ROWS) * shape.row_bytes()) as u64
+}
+
+/// Gathers pieces that follow each other in the file into large writes.
+struct Gather<'a> {
+    storage: &'a dyn Storage,
+    control: &'a Control,
+    offset_bytes: u64,
+    cells: Vec<Cell>,
+}
+
+impl Gather<'_> {
+    fn put(&mut self, mut offset_bytes: u64, mut cells: &[Cell]) -> Result<(), BuildError> {
+        const MOST: usize = WRITE_BYTES / size_of::<Cell>();
+        while !cells.is_empty() {
+            if offset_bytes != self.offset_bytes + 32 * self.cells.len() as u64 || self.cells.len() == MOST {
+                self.flush()?;
+                self.offset_bytes = offset_bytes;
+            }
+            let (now, later) = cells.split_at(cells.len().min(MOST - self.cells.len()));
+            self.cells.extend_from_slice(now);
+            offset_bytes += 32 * now.len() as u64;
+            cells = later;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), BuildError> {
+        if self.cells.is_empty() {
+            return Ok(());
+        }
+        let bytes: &[u8] = cast_slice(&self.cells);
+        self.control.pace(bytes.len() as u64)?;
+        self.storage.write_at(bytes, self.offset_bytes)?;
+        self.cells.clear();
+        Ok(())
+    }
+}
+
+/// Writes every strip piece of `batch`, column by column within each segment.
+pub(crate) fn write_batch(
+    storage: &dyn Storage,
+    layout: &Layout,
+    rows_per_segment: u64,
+    batch: &Batch,
+    control: &Control,
+) -> Result<(), BuildError> {
+    let mut gather =
+        Gather { storage, control, offset_bytes: 0, cells: Vec::with_capacity(WRITE_BYTES / size_of::<Cell>()) };
+    let end = batch.start + batch.rows as u64;
+    let run_rows = batch.shape.run_rows as u64;
+    let mut start = batch.start;
+    while start < end {
+        let segment = start / rows_per_segment;
+        let stop = end.min((segment + 1) * rows_per_segment);
+        for column in 0..batch.shape.shape.columns() {
+            let strip = layout.strip(segment, ColumnIndex(column as u32));
+            let runs = (start - batch.start) / run_rows..(stop - batch.start).div_ceil(run_rows);
+            let mut offset_bytes = strip.offset_bytes + 32 * (start - segment * rows_per_segment);
+            for run in runs {
+                let piece = batch.column_of_run(run as usize, column);
+                gather.put(offset_bytes, piece)?;
+                offset_bytes += 32 * piece.len() as u64;
+            }
+        }
+        start = stop;
+    }
+    gather.flush()
+}
+
+/// Tells the system that the batch's pages will not be needed soon.
+pub(crate) fn forget_batch(storage: &dyn Storage, layout: &Layout, rows_per_segment: u64, batch: &Batch) {
+    let last = (batch.start + batch.rows as u64 - 1) / rows_per_segment;
+    for segment in batch.start / rows_per_segment..=last {
+        let first = layout.strip(segment, ColumnIndex(0));
+        storage.forget(first.offset_bytes, first.bytes() * layout.columns());
+    }
+}
+
+/// Grows some rows of `batch` again with `checker` and compares them with what
+/// is read back from the file: at least four, and no more than fit 2% of the
+/// `batch_time` that growing the whole batch took.
+pub(crate) fn check_batch(
+    storage: &dyn Storage,
+    layout: &Layout,
+    (key, first_row): (&PlotKey, u64),
+    rows_per_segment: u64,
+    batch: &Batch,
+    checker: Backend,
+    batch_time: Duration,
+) -> Result<(), BuildError> {
+    let shape = batch.shape.shape;
+    let mut grower = Grower::new(checker, shape);
+    let began = Instant::now();
+    let mut checked = 0;
+    let mut at_a_time = MIN_CHECKED_ROWS;
+    // Which rows cannot be known before the batch is grown: its own hashes choose them.
+    let mut draw = batch.cell(0, 0)[..8].try_into().map(u64::from_le_bytes).expect("eight bytes of a cell");
+    while checked < MAX_CHECKED_ROWS.min(batch.rows) {
+        let mut rows = Vec::new();
+        while rows.len() < at_a_time.min(batch.rows) {
+            // SplitMix64: any spread over the batch will do.
+            draw = draw.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mixed = (draw ^ (draw >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let row = (mixed ^ (mixed >> 27)) % batch.rows as u64;
+            if !rows.contains(&row) {
+                rows.push(row);
+            }
+        }
+        let indices: Vec<_> = rows.iter().map(|row| RowIndex(first_row + batch.start + row)).collect();
+        let mut cells = vec![[0; 32]; indices.len() * shape.columns()];
+        grower.grow(key, &indices, &mut cells);
+        for (index, row) in rows.iter().map(|row| batch.start + row).enumerate() {
+            let segment = row / rows_per_segment;
+            for column in 0..shape.columns() {
+                let strip = layout.strip(segment, ColumnIndex(column as u32));
+                let mut cell = [0; 32];
+                storage.read_at(&mut cell, strip.offset_bytes + 32 * (row % rows_per_segment))?;
+                if cell != cells[column * rows.len() + index] {
+                    return Err(BuildError::WrongCell {
+                        row: first_row + row,
+                        column: column as u32,
+                        checker: checker.name(),
+                    });
+                }
+            }
+        }
+        checked += rows.len();
+        at_a_time = checker.lanes().max(MIN_CHECKED_ROWS);
+        let for_next = began.elapsed().mul_f64(1.0 + at_a_time as f64 / checked as f64);
+        if for_next > batch_time.mul_f64(MAX_CHECK_SHARE) {
+            break;
+        }
+    }
+    debug!(rows = checked, backend = checker.name(), time_ms = began.elapsed().as_millis() as u64, "rows grown again");
+    Ok(())
+}

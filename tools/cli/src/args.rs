@@ -1,0 +1,13 @@
+//! Values of flags: each parsed whole and bounded before anything uses it.
+//!
+//! Every parser takes the text of one argument and returns a message without
+//! the argument's name: clap puts `invalid value '…' for '--flag <VALUE>': `
+//! before it and ends with exit code 2.
+
+mod amount;
+mod choice;
+mod hex;
+
+pub use amount::{Rate, Size, duration, rate, size};
+pub use choice::{CpuEngine, Engines, Strategy, engines, strategy};
+pub use hex::{Challenges, HexError, MinerKey, bytes_32, challenges, decode, miner_key};

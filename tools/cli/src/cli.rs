@@ -1,0 +1,127 @@
+//! Which verbs and flags there are.
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{ArgAction, Parser, Subcommand};
+
+use crate::exit::one_line;
+use crate::log::Verbosity;
+use crate::{Code, Failure, keys, manual};
+
+/// Plot, check, prove and verify: proof of space-time at hardware speed.
+///
+/// Results go to standard output, everything else to standard error. Exit
+/// codes: 0 done, 1 failed (no space, no permission, unreachable), 2 wrong
+/// usage or value out of range, 3 damaged or invalid data found, 130
+/// interrupted.
+#[derive(Debug, Parser)]
+#[command(name = "spacetime", version, arg_required_else_help = true, subcommand_required = true)]
+pub struct Cli {
+    /// Says more on standard error; twice says even more.
+    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
+    verbose: u8,
+
+    /// Says nothing on standard error but errors.
+    #[arg(short, long, global = true)]
+    quiet: bool,
+
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Makes and reads miner keys.
+    Keys {
+        #[command(subcommand)]
+        verb: keys::Verb,
+    },
+    /// Prints a completion script for a shell.
+    Completions {
+        /// The shell that will read it.
+        shell: clap_complete::Shell,
+    },
+    /// Prints the manual page, or writes one for every verb into a folder.
+    Man(manual::Man),
+}
+
+impl Cli {
+    pub(crate) fn verbosity(&self) -> Verbosity {
+        Verbosity { verbose: self.verbose, quiet: self.quiet }
+    }
+
+    /// Does what the command line says.
+    ///
+    /// # Errors
+    /// Whatever the verb failed with, carrying its exit code.
+    pub fn run(self) -> Result<(), Failure> {
+        match self.verb {
+            Verb::Keys { verb } => keys::run(verb),
+            Verb::Completions { shell } => manual::completions(shell),
+            Verb::Man(man) => man.run(),
+        }
+    }
+}
+
+/// Reads the command line. Help, version and mistakes are printed here; the
+/// exit code to end with comes back.
+pub(crate) fn parse() -> Result<Cli, ExitCode> {
+    Cli::try_parse().map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // A reader that left is no failure of asking for help.
+            let _ = error.print();
+            Code::Done.into()
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            Code::Usage.into()
+        }
+        // People get clap's own layout with its usage line, programs one line.
+        _ if std::io::stderr().is_terminal() => {
+            let _ = error.print();
+            Code::Usage.into()
+        }
+        _ => {
+            let _ = writeln!(std::io::stderr(), "{}", usage_line(&error.render().to_string()));
+            Code::Usage.into()
+        }
+    })
+}
+
+/// Clap's message as one line: its first paragraph, and its tips in brackets.
+fn usage_line(rendered: &str) -> String {
+    let mut paragraphs = rendered.split("\n\n").map(|paragraph| {
+        let words: Vec<&str> = paragraph.split_whitespace().collect();
+        one_line(&words.join(" "))
+    });
+    let mut line = paragraphs.next().unwrap_or_default();
+    for tip in paragraphs.filter(|paragraph| paragraph.starts_with("tip:")) {
+        line.push_str(&format!(" ({tip})"));
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_usage_error_is_one_line() {
+        let rendered =
+            "error: unexpected argument '--row' found\n\n  tip: a similar argument exists: '--rows'\n\nUsage: x\n";
+        assert_eq!(
+            usage_line(rendered),
+            "error: unexpected argument '--row' found (tip: a similar argument exists: '--rows')"
+        );
+        assert_eq!(usage_line("error: missing:\n  --out <FILE>\n\nUsage: x"), "error: missing: --out <FILE>");
+    }
+}

@@ -1,0 +1,71 @@
+//! Ctrl-C as a flag that long work looks at between two steps.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
+use crate::{Code, Failure};
+
+/// Set once the user asked to stop.
+///
+/// Verbs that finish at once never install it and die of the signal as any
+/// program does. SIGHUP keeps its meaning, so that `nohup` works; a plot left
+/// behind by it is resumed like any other.
+#[derive(Clone, Debug, Default)]
+pub struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// From now on the first Ctrl-C or SIGTERM sets the flag; the second ends
+    /// the program on the spot with code 130.
+    ///
+    /// # Errors
+    /// If the system does not take the signal handlers.
+    pub fn install() -> Result<Self, Failure> {
+        let asked = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            // The order matters: the first signal finds the flag still unset.
+            flag::register_conditional_shutdown(signal, Code::Interrupted as i32, Arc::clone(&asked))
+                .and_then(|_| flag::register(signal, Arc::clone(&asked)))
+                .context("cannot install a signal handler")?;
+        }
+        Ok(Self(asked))
+    }
+
+    /// Whether the user asked to stop.
+    #[must_use]
+    pub fn requested(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// The flag itself, for libraries that watch one.
+    #[must_use]
+    pub fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0)
+    }
+
+    /// Goes on, unless the user asked to stop.
+    ///
+    /// # Errors
+    /// With code 130, and `message` saying what was left and how to go on.
+    pub fn check(&self, message: &str) -> Result<(), Failure> {
+        if self.requested() { Err(Failure::interrupted(message)) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_signal_asks_and_the_program_lives() {
+        let interrupt = Interrupt::install().expect("handlers");
+        assert!(interrupt.check("nothing to resume").is_ok());
+        signal_hook::low_level::raise(SIGTERM).expect("raised");
+        assert!(interrupt.requested() && interrupt.flag().load(Ordering::Relaxed));
+        let failure = interrupt.check("left x.plot.tmp; `plot resume` goes on").expect_err("asked to stop");
+        assert_eq!(failure.code(), Code::Interrupted);
+    }
+}

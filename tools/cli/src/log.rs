@@ -1,0 +1,38 @@
+//! Where log lines go: standard error, as loud as `-v` and `-q` say.
+
+use std::io::{self, IsTerminal};
+
+use tracing::level_filters::LevelFilter;
+
+/// How loud the program is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Verbosity {
+    /// How often `-v` was given.
+    pub(crate) verbose: u8,
+    /// Whether `-q` was given.
+    pub(crate) quiet: bool,
+}
+
+impl Verbosity {
+    fn level(self) -> LevelFilter {
+        match (self.quiet, self.verbose) {
+            (true, _) => LevelFilter::ERROR,
+            (false, 0) => LevelFilter::WARN,
+            (false, 1) => LevelFilter::INFO,
+            (false, 2) => LevelFilter::DEBUG,
+            (false, _) => LevelFilter::TRACE,
+        }
+    }
+}
+
+/// Starts logging. A log line that cannot be written is lost, never a panic.
+pub(crate) fn start(verbosity: Verbosity) {
+    tracing_subscriber::fmt()
+        .with_max_level(verbosity.level())
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .with_target(false)
+        .without_time()
+        .log_internal_errors(false)
+        .init();
+}

@@ -1,0 +1,62 @@
+//! Runs the program itself, as a user would.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+/// What a run of the program left behind.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    /// Its exit code; none if a signal ended it.
+    pub(crate) code: Option<i32>,
+    /// Standard output.
+    pub(crate) stdout: String,
+    /// Standard error.
+    pub(crate) stderr: String,
+}
+
+impl Ran {
+    /// Fails the test unless the program ended with `code` and, for an error,
+    /// with one line that begins with `error: ` and holds every one of `words`.
+    #[track_caller]
+    pub(crate) fn expect(self, code: i32, words: &[&str]) -> Self {
+        assert_eq!(self.code, Some(code), "{self:#?}");
+        if code != 0 {
+            assert!(self.stderr.starts_with("error: "), "{self:#?}");
+            assert_eq!(self.stderr.lines().count(), 1, "{self:#?}");
+        }
+        for word in words {
+            assert!(self.stderr.contains(word), "no {word:?} in {self:#?}");
+        }
+        self
+    }
+}
+
+/// The program in the folder `dir`, without the variables and the terminal of
+/// whoever runs the tests.
+pub(crate) fn command(dir: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_spacetime"));
+    command.args(arguments).current_dir(dir).env_remove("SPACETIME_PASSPHRASE_FILE").stdin(Stdio::null());
+    command
+}
+
+/// Runs the program in the folder `dir`.
+pub(crate) fn run(dir: &Path, arguments: &[&str]) -> Ran {
+    ran(command(dir, arguments).output().expect("the program starts"))
+}
+
+/// Runs the program with `input` on its standard input.
+#[allow(dead_code)] // not every test file has a verb that reads it
+pub(crate) fn run_with_input(dir: &Path, arguments: &[&str], input: &str) -> Ran {
+    let mut command = command(dir, arguments);
+    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = piped.spawn().expect("the program starts");
+    // A program that refuses its arguments leaves without reading.
+    let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
+    ran(child.wait_with_output().expect("the program ends"))
+}
+
+fn ran(output: Output) -> Ran {
+    let text = |bytes| String::from_utf8(bytes).expect("the program writes UTF-8");
+    Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}

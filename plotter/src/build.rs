@@ -260,3 +260,6 @@ impl Grow<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -354,9 +354,9 @@ pub fn finished_path(path: &Path) -> PathBuf {
     if path.extension().is_some_and(|extension| extension == "tmp") { path.with_extension("") } else { path.to_owned() }
 }
 
-fn grow_on(
+pub(crate) fn grow_on(
     tmp: &Path,
-    file: &File,
+    file: &dyn Storage,
     plan: &Plan,
     mut trailer: Trailer,
     options: &CreateOptions<'_>,

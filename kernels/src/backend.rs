@@ -4,35 +4,68 @@ use std::sync::OnceLock;
 
 use thiserror::Error;
 
-use crate::grower::CellTable;
+use crate::calibrate::{self, Pace};
 use crate::merkle::Cell;
 use crate::plot::{PlotKey, RowIndex, Shape};
 use crate::portable;
-use crate::score::{Best, Challenge, Hit, MAX_CHALLENGES, Target};
+use crate::score::{
+    self, Best, Challenge, Hit, MAX_CHALLENGES, PreparedChallenge, Target, limits_of_best, limits_of_target,
+};
+use crate::sha256::State;
+use crate::table::CellTable;
+#[cfg(target_arch = "x86_64")]
+use crate::{avx2, avx512, shani};
 
 /// An instruction set with an implementation of every hash job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Isa {
+pub(crate) enum Isa {
     Portable,
+    #[cfg(target_arch = "x86_64")]
+    ShaNi,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
 }
 
+/// Every name there is on some CPU.
+const NAMES: [&str; 4] = ["portable", "shani", "avx2", "avx512"];
+
 impl Isa {
-    const ALL: [Self; 1] = [Self::Portable];
+    #[cfg(target_arch = "x86_64")]
+    const ALL: &'static [Self] = &[Self::Portable, Self::ShaNi, Self::Avx2, Self::Avx512];
+    #[cfg(not(target_arch = "x86_64"))]
+    const ALL: &'static [Self] = &[Self::Portable];
 
     fn name(self) -> &'static str {
         match self {
             Self::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Self::ShaNi => "shani",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => "avx512",
         }
     }
 
     fn detected(self) -> bool {
         match self {
             Self::Portable => true,
+            #[cfg(target_arch = "x86_64")]
+            Self::ShaNi => shani::detected(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => avx2::detected(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => avx512::detected(),
         }
     }
 }
 
 /// An implementation of every hash job that this CPU can run.
+///
+/// On x86-64 there are four: portable, SHA-NI, AVX2 and AVX-512. On other
+/// CPUs, aarch64 among them, there is the portable one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backend(Isa); // private field: made only by detection
 
@@ -47,15 +80,38 @@ pub enum BackendError {
     NotOnThisCpu(&'static str),
 }
 
+/// Runs a job of the module that holds the backend's instruction set.
+macro_rules! dispatch {
+    ($backend:expr, $job:ident($($argument:expr),*)) => {
+        match $backend.0 {
+            Isa::Portable => portable::$job($($argument),*),
+            #[cfg(target_arch = "x86_64")]
+            isa => dispatch!(isa, vector $job($($argument),*)),
+        }
+    };
+    ($isa:expr, vector $job:ident($($argument:expr),*)) => {
+        match $isa {
+            Isa::Portable => unreachable!("the portable backend has its own text"),
+            // SAFETY: Backend(ShaNi) exists only where SHA-NI was detected.
+            Isa::ShaNi => unsafe { shani::$job($($argument),*) },
+            // SAFETY: Backend(Avx2) exists only where AVX2 was detected.
+            Isa::Avx2 => unsafe { avx2::$job($($argument),*) },
+            // SAFETY: Backend(Avx512) exists only where AVX-512 was detected.
+            Isa::Avx512 => unsafe { avx512::$job($($argument),*) },
+        }
+    };
+}
+
 impl Backend {
     /// Plain Rust, on every CPU.
     pub const PORTABLE: Self = Self(Isa::Portable);
 
-    /// Every backend this CPU can run, fastest first as measured once a process.
+    /// Every backend this CPU can run, fastest first as measured once a
+    /// process: a few milliseconds at the first call.
     #[must_use]
     pub fn available() -> &'static [Self] {
         static AVAILABLE: OnceLock<Vec<Backend>> = OnceLock::new();
-        AVAILABLE.get_or_init(|| Isa::ALL.into_iter().filter(|isa| isa.detected()).map(Self).collect())
+        AVAILABLE.get_or_init(|| paces().iter().map(|pace| pace.backend).collect())
     }
 
     /// The backend that grows most rows a second on this CPU.
@@ -64,10 +120,13 @@ impl Backend {
         Self::available()[0]
     }
 
-    /// The backend that grows `rows` rows soonest on one thread.
+    /// The backend that grows `rows` rows soonest on one thread, as measured
+    /// once a process: few rows may be done sooner by one that grows them one
+    /// at a time than by one whose lanes stay empty.
     #[must_use]
-    pub fn for_rows(_rows: usize) -> Self {
-        Self::fastest()
+    pub fn for_rows(rows: usize) -> Self {
+        let soonest = paces().iter().min_by_key(|pace| pace.time_for(rows));
+        soonest.expect("the portable backend is always there").backend
     }
 
     /// The backend called `name`: `portable`, `shani`, `avx2` or `avx512`.
@@ -75,11 +134,10 @@ impl Backend {
     /// # Errors
     /// If there is none of that name, or this CPU lacks its instructions.
     pub fn named(name: &str) -> Result<Self, BackendError> {
-        let isa = Isa::ALL
-            .into_iter()
-            .find(|isa| isa.name() == name)
-            .ok_or_else(|| BackendError::Unknown(name.to_owned()))?;
-        if isa.detected() { Ok(Self(isa)) } else { Err(BackendError::NotOnThisCpu(isa.name())) }
+        let known = NAMES.into_iter().find(|known| *known == name);
+        let known = known.ok_or_else(|| BackendError::Unknown(name.to_owned()))?;
+        let isa = Isa::ALL.iter().find(|isa| isa.name() == name && isa.detected());
+        isa.copied().map(Self).ok_or(BackendError::NotOnThisCpu(known))
     }
 
     /// Its name, as [`Backend::named`] takes it.
@@ -88,35 +146,42 @@ impl Backend {
         self.0.name()
     }
 
-    /// Rows that it grows side by side: fewer cost as much time as so many.
+    /// Rows that it grows side by side: fewer cost as much time as so many
+    /// (but one alone is done sooner by `shani`).
     #[must_use]
     pub fn lanes(self) -> usize {
         match self.0 {
             Isa::Portable => 1,
+            #[cfg(target_arch = "x86_64")]
+            Isa::ShaNi => shani::LANES,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => avx2::LANES,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => avx512::LANES,
         }
     }
 
     /// Grows up to `lanes()` rows, the k-th into the k-th lane of `table`.
+    #[allow(unsafe_code)]
     pub(crate) fn grow_lanes(self, shape: Shape, rows: &[(PlotKey, RowIndex)], table: &mut CellTable) {
-        assert!(rows.len() <= self.lanes(), "no more rows than lanes");
-        match self.0 {
-            Isa::Portable => portable::grow_lanes(shape, rows, table),
-        }
+        assert!((1..=self.lanes()).contains(&rows.len()), "at least one row, and no more than lanes");
+        dispatch!(self, grow_lanes(shape, rows, table));
+    }
+
+    /// The words of `cells` as bytes, into `bytes` of the same length.
+    #[allow(unsafe_code)]
+    pub(crate) fn export(self, cells: &[State], bytes: &mut [Cell]) {
+        dispatch!(self, export(cells, bytes));
     }
 
     /// `nodes[k] = node(pairs[k][0], pairs[k][1])` (PROTOCOL §3).
     ///
     /// # Panics
     /// If the two differ in length.
+    #[allow(unsafe_code)]
     pub fn hash_pairs(self, pairs: &[[Cell; 2]], nodes: &mut [Cell]) {
         assert_eq!(pairs.len(), nodes.len(), "one node for each pair");
-        match self.0 {
-            Isa::Portable => {
-                for (pair, node) in pairs.iter().zip(nodes) {
-                    *node = portable::hash_node(&pair[0], &pair[1]);
-                }
-            }
-        }
+        dispatch!(self, hash_pairs(pairs, nodes));
     }
 
     /// `nodes[k] = node(left[k], right[k])` (PROTOCOL §3): two rows of subtree
@@ -124,15 +189,10 @@ impl Backend {
     ///
     /// # Panics
     /// If the three differ in length.
+    #[allow(unsafe_code)]
     pub fn hash_nodes(self, left: &[Cell], right: &[Cell], nodes: &mut [Cell]) {
         assert!(left.len() == right.len() && left.len() == nodes.len(), "one node for each left and right");
-        match self.0 {
-            Isa::Portable => {
-                for ((left, right), node) in left.iter().zip(right).zip(nodes) {
-                    *node = portable::hash_node(left, right);
-                }
-            }
-        }
+        dispatch!(self, hash_nodes(left, right, nodes));
     }
 
     /// Scores every cell of `strip` for one to eight challenges in one pass
@@ -143,9 +203,13 @@ impl Backend {
     pub fn score_best(self, challenges: &[Challenge], strip: &[Cell], first_row: u64, best: &mut [Option<Best>]) {
         assert!((1..=MAX_CHALLENGES).contains(&challenges.len()), "one to {MAX_CHALLENGES} challenges a pass");
         assert_eq!(challenges.len(), best.len(), "one best leaf for each challenge");
-        match self.0 {
-            Isa::Portable => portable::score_best(challenges, strip, first_row, best),
+        if self.0 == Isa::Portable {
+            return portable::score_best(challenges, strip, first_row, best);
         }
+        self.sift(challenges, strip, limits_of_best(best), |place, index, limits| {
+            let row = first_row + place as u64;
+            score::keep_best(&challenges[index], &strip[place], row, &mut best[index], &mut limits[index]);
+        });
     }
 
     /// Appends every leaf of `strip` that scores below `target` to `hits`, by
@@ -162,8 +226,58 @@ impl Backend {
         hits: &mut Vec<Hit>,
     ) {
         assert!((1..=MAX_CHALLENGES).contains(&challenges.len()), "one to {MAX_CHALLENGES} challenges a pass");
-        match self.0 {
-            Isa::Portable => portable::score_below(challenges, target, strip, first_row, hits),
+        if self.0 == Isa::Portable {
+            return portable::score_below(challenges, target, strip, first_row, hits);
         }
+        self.sift(challenges, strip, limits_of_target(target), |place, index, _| {
+            let score = score::score(&challenges[index], &strip[place]);
+            if target.is_met_by(&score) {
+                hits.push(Hit { row: first_row + place as u64, challenge: index, score });
+            }
+        });
     }
+
+    /// Calls `sift` with place in `strip`, number of challenge and limits for
+    /// every score whose first word is at most the challenge's limit, by
+    /// place and then by challenge.
+    #[allow(unsafe_code)]
+    fn sift(
+        self,
+        challenges: &[Challenge],
+        strip: &[Cell],
+        mut limits: [u32; MAX_CHALLENGES],
+        sift: impl FnMut(usize, usize, &mut [u32; MAX_CHALLENGES]),
+    ) {
+        let mut prepared = [PreparedChallenge::new(&challenges[0]); MAX_CHALLENGES];
+        for (prepared, challenge) in prepared.iter_mut().zip(challenges) {
+            *prepared = PreparedChallenge::new(challenge);
+        }
+        let (prepared, limits) = (&prepared[..challenges.len()], &mut limits);
+        #[cfg(target_arch = "x86_64")]
+        dispatch!(self.0, vector sift(prepared, strip, limits, sift));
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = (prepared, strip, limits, sift);
+    }
+
+    /// Bare compression, to measure it: `times` compressions upon each of
+    /// `states`, the n-th state beginning with the n-th of `blocks` (modulo
+    /// their number, counted from the start of its group of [`Backend::lanes`])
+    /// and going around them.
+    ///
+    /// # Panics
+    /// If `states` are no multiple of the lanes, or `blocks` are none.
+    #[allow(unsafe_code)]
+    pub fn compress_chains(self, states: &mut [[u32; 8]], blocks: &[[u32; 16]], times: usize) {
+        assert!(states.len().is_multiple_of(self.lanes()), "whole groups of lanes");
+        assert!(!blocks.is_empty(), "at least one block");
+        dispatch!(self, compress_chains(states, blocks, times));
+    }
+}
+
+/// The backends of this CPU with their pace, fastest first.
+fn paces() -> &'static [Pace] {
+    static PACES: OnceLock<Vec<Pace>> = OnceLock::new();
+    PACES.get_or_init(|| {
+        calibrate::measure(Isa::ALL.iter().filter(|isa| isa.detected()).copied().map(Backend).collect())
+    })
 }

@@ -3,7 +3,8 @@
 use crate::backend::Backend;
 use crate::merkle::Cell;
 use crate::plot::{ColumnIndex, PlotKey, RowIndex, Shape};
-use crate::sha256::{State, bytes_of};
+use crate::sha256::bytes_of;
+use crate::table::CellTable;
 
 /// One cell to be grown: of which plot, row and column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,27 +15,6 @@ pub struct CellRequest {
     pub row: RowIndex,
     /// The column whose cell is wanted.
     pub column: ColumnIndex,
-}
-
-/// The tables of the rows in flight: one contiguous table of words a lane.
-#[derive(Debug)]
-pub(crate) struct CellTable {
-    columns: usize,
-    cells: Vec<State>,
-}
-
-impl CellTable {
-    fn new(shape: Shape, lanes: usize) -> Self {
-        Self { columns: shape.columns(), cells: vec![[0; 8]; shape.columns() * lanes] }
-    }
-
-    pub(crate) fn lane_mut(&mut self, lane: usize) -> &mut [State] {
-        &mut self.cells[lane * self.columns..][..self.columns]
-    }
-
-    fn cell(&self, lane: usize, column: usize) -> Cell {
-        bytes_of(&self.cells[lane * self.columns + column])
-    }
 }
 
 /// Grows rows of one shape on one thread, with tables of its own: 32 bytes
@@ -50,13 +30,13 @@ impl Grower {
     /// Allocates the tables.
     #[must_use]
     pub fn new(backend: Backend, shape: Shape) -> Self {
-        Self { backend, shape, table: CellTable::new(shape, backend.lanes()) }
+        Self { backend, shape, table: CellTable::new(shape.columns(), backend.lanes()) }
     }
 
     /// Bytes that [`Grower::new`] allocates.
     #[must_use]
     pub fn memory_bytes(backend: Backend, shape: Shape) -> u64 {
-        (shape.row_bytes() * backend.lanes()) as u64
+        CellTable::bytes(shape.columns(), backend.lanes()) as u64
     }
 
     /// The shape of the rows.
@@ -76,10 +56,9 @@ impl Grower {
         for (group, in_flight) in rows.chunks(lanes).enumerate() {
             let requests: Vec<_> = in_flight.iter().map(|row| (*key, *row)).collect();
             self.backend.grow_lanes(self.shape, &requests, &mut self.table);
-            for lane in 0..in_flight.len() {
-                for column in 0..self.shape.columns() {
-                    block[column * rows.len() + group * lanes + lane] = self.table.cell(lane, column);
-                }
+            for (column, strip) in block.chunks_exact_mut(rows.len()).enumerate() {
+                let cells = self.table.column(column, in_flight.len());
+                self.backend.export(cells, &mut strip[group * lanes..][..in_flight.len()]);
             }
         }
     }
@@ -101,7 +80,7 @@ impl Grower {
                     "column {} is out of range",
                     request.column.0
                 );
-                *cell = self.table.cell(lane, request.column.0 as usize);
+                *cell = bytes_of(&self.table.column(request.column.0 as usize, lanes)[lane]);
             }
         }
     }

@@ -10,14 +10,24 @@
 //! * [`Shape`], [`PlotKey`], [`Challenge`], [`Score`] and [`Target`] are the
 //!   protocol's nouns (docs/PROTOCOL.md, sections 2 to 4).
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod backend;
+mod calibrate;
 mod grower;
 mod merkle;
 mod plot;
 mod portable;
 mod score;
 mod sha256;
+#[cfg(target_arch = "x86_64")]
+mod shani;
+mod table;
 mod tagged;
+#[cfg(target_arch = "x86_64")]
+mod wide;
 
 pub use backend::{Backend, BackendError};
 pub use grower::{CellRequest, Grower};

@@ -24,6 +24,26 @@ pub(crate) const K: [u32; 64] = [
 /// The block that ends every 64-byte message: padding and the length, 512 bits.
 pub(crate) const PADDING_64: [u32; 16] = [0x8000_0000, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 512];
 
+/// Schedule and round constants of the padding block added up: the same for
+/// every 64-byte message.
+pub(crate) const PADDING_KW: [u32; 64] = {
+    let mut w = [0; 64];
+    let mut kw = [0; 64];
+    let mut t = 0;
+    while t < 64 {
+        w[t] = if t < 16 {
+            PADDING_64[t]
+        } else {
+            let early: u32 = w[t - 16];
+            let early = early.wrapping_add(small_sigma_0(w[t - 15]));
+            early.wrapping_add(w[t - 7]).wrapping_add(small_sigma_1(w[t - 2]))
+        };
+        kw[t] = w[t].wrapping_add(K[t]);
+        t += 1;
+    }
+    kw
+};
+
 /// Words of 32 bytes; words are big-endian.
 pub(crate) fn words_of(bytes: &[u8; 32]) -> State {
     std::array::from_fn(|i| u32::from_be_bytes([bytes[4 * i], bytes[4 * i + 1], bytes[4 * i + 2], bytes[4 * i + 3]]))
@@ -38,27 +58,39 @@ pub(crate) fn bytes_of(words: &State) -> [u8; 32] {
     bytes
 }
 
+/// σ0 (FIPS 180-4 §4.1.2).
+pub(crate) const fn small_sigma_0(x: u32) -> u32 {
+    x.rotate_right(7) ^ x.rotate_right(18) ^ (x >> 3)
+}
+
+/// σ1 (FIPS 180-4 §4.1.2).
+pub(crate) const fn small_sigma_1(x: u32) -> u32 {
+    x.rotate_right(17) ^ x.rotate_right(19) ^ (x >> 10)
+}
+
+/// One round; `word` is schedule plus constant.
+#[inline(always)]
+pub(crate) fn round(state: &mut State, word: u32) {
+    let [a, b, c, d, e, f, g, h] = *state;
+    let s1 = e.rotate_right(6) ^ e.rotate_right(11) ^ e.rotate_right(25);
+    let t1 = h.wrapping_add(word).wrapping_add(g ^ (e & (f ^ g))).wrapping_add(s1);
+    let s0 = a.rotate_right(2) ^ a.rotate_right(13) ^ a.rotate_right(22);
+    let t2 = s0.wrapping_add((a & b) | (c & (a | b)));
+    *state = [t1.wrapping_add(t2), a, b, c, d.wrapping_add(t1), e, f, g];
+}
+
 /// `C(state, block)`, feed-forward included, into `state`.
 pub(crate) fn compress(state: &mut State, block: &[u32; 16]) {
     let mut w = *block;
-    let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *state;
+    let mut sum = *state;
     for t in 0..64 {
         if t >= 16 {
-            let x = w[(t + 1) & 15];
-            let y = w[(t + 14) & 15];
-            let s0 = x.rotate_right(7) ^ x.rotate_right(18) ^ (x >> 3);
-            let s1 = y.rotate_right(17) ^ y.rotate_right(19) ^ (y >> 10);
-            w[t & 15] = w[t & 15].wrapping_add(s0).wrapping_add(w[(t + 9) & 15]).wrapping_add(s1);
+            let early = w[t & 15].wrapping_add(small_sigma_0(w[(t + 1) & 15]));
+            w[t & 15] = early.wrapping_add(w[(t + 9) & 15]).wrapping_add(small_sigma_1(w[(t + 14) & 15]));
         }
-        let s1 = e.rotate_right(6) ^ e.rotate_right(11) ^ e.rotate_right(25);
-        let choice = g ^ (e & (f ^ g));
-        let t1 = h.wrapping_add(s1).wrapping_add(choice).wrapping_add(K[t]).wrapping_add(w[t & 15]);
-        let s0 = a.rotate_right(2) ^ a.rotate_right(13) ^ a.rotate_right(22);
-        let majority = (a & b) | (c & (a | b));
-        let t2 = s0.wrapping_add(majority);
-        (h, g, f, e, d, c, b, a) = (g, f, e, d.wrapping_add(t1), c, b, a, t1.wrapping_add(t2));
+        round(&mut sum, w[t & 15].wrapping_add(K[t]));
     }
-    for (word, sum) in state.iter_mut().zip([a, b, c, d, e, f, g, h]) {
+    for (word, sum) in state.iter_mut().zip(sum) {
         *word = word.wrapping_add(sum);
     }
 }

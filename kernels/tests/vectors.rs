@@ -67,3 +67,22 @@ fn rows() {
         }
     }
 }
+
+#[test]
+fn compressions() {
+    let vectors = vectors();
+    let words = |cell: Cell| -> [u32; 8] {
+        std::array::from_fn(|k| u32::from_be_bytes([cell[4 * k], cell[4 * k + 1], cell[4 * k + 2], cell[4 * k + 3]]))
+    };
+    for item in vectors["compress"].as_array().expect("a list") {
+        let block: [u8; 64] = bytes(&item["block"]);
+        let block: [u32; 16] = std::array::from_fn(|k| {
+            u32::from_be_bytes([block[4 * k], block[4 * k + 1], block[4 * k + 2], block[4 * k + 3]])
+        });
+        for &backend in Backend::available() {
+            let mut states = vec![words(bytes(&item["h"])); backend.lanes()];
+            backend.compress_chains(&mut states, &[block], 1);
+            assert_eq!(states, vec![words(bytes(&item["out"])); backend.lanes()], "{backend:?}");
+        }
+    }
+}

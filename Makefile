@@ -1,0 +1,49 @@
+# `make demo` and `make test` do all set-up themselves. One profile, release,
+# for the program, its tests and the lints, so that nothing is built twice.
+
+# rustup's programs, for shells that were opened before it was installed.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+CARGO ?= cargo
+PROGRAM := target/release/spacetime
+# Cargo's own variable moves what it builds elsewhere; the program is put in its place all the same.
+BUILT := $(or $(CARGO_TARGET_DIR),target)/release/spacetime
+PLACE = if [ "$(BUILT)" != "$(PROGRAM)" ]; then install -D "$(BUILT)" "$(PROGRAM)"; fi
+
+.PHONY: build demo test lint bench clean help
+
+help:
+	@echo "make demo    builds the program and shows plots grown, searched, proved and verified"
+	@echo "make test    builds it and runs all tests"
+	@echo "make lint    checks format, lints and documentation"
+	@echo "make bench   measures the kernels and paths"
+	@echo "make build   builds target/release/spacetime"
+
+build:
+	@tools/setup.sh build
+	$(CARGO) build --release --locked -p spacetime
+	@$(PLACE)
+
+demo: build
+	@tools/demo.sh "$(PROGRAM)"
+
+test:
+	@tools/setup.sh test
+	@tools/test-setup.sh
+	@if [ -x tools/test-shani-qemu.sh ]; then tools/test-shani-qemu.sh; fi
+	$(CARGO) test --release --locked --workspace
+	@$(PLACE)
+
+lint:
+	@tools/setup.sh build
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --workspace --no-deps
+	@if command -v shellcheck >/dev/null; then shellcheck -x .ci/run tools/*.sh tools/setup/*.sh; fi
+
+bench:
+	@tools/setup.sh build
+	$(CARGO) bench --locked -p spacetime-benches
+
+clean:
+	$(CARGO) clean

@@ -168,6 +168,20 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
+/// Removes `NAME.plot.tmp.new`, which a process that died left before the plot
+/// had a header, unless a process is at work on it at this moment.
+///
+/// # Errors
+/// If it cannot be opened or removed.
+pub fn remove_stillborn(new: &Path) -> Result<(), CreateError> {
+    let file = File::open(new).map_err(CreateError::io(new, "cannot open"))?;
+    match file.try_lock() {
+        Ok(()) => std::fs::remove_file(new).map_err(CreateError::io(new, "cannot remove it")),
+        Err(TryLockError::WouldBlock) => Ok(()),
+        Err(TryLockError::Error(error)) => Err(CreateError::io(new, "cannot lock")(error)),
+    }
+}
+
 /// Puts `NAME.plot.tmp` there, whole: header, plan, space; locked by this process.
 fn begin(path: &Path, plan: &Plan, layout: &Layout, options: &CreateOptions<'_>) -> Result<File, CreateError> {
     let (tmp, new) = (tmp_path(path), new_path(path));

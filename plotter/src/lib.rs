@@ -20,7 +20,7 @@ mod write;
 
 pub use build::{Event, Events};
 pub use control::{Control, Stopped};
-pub use create::{CreateOptions, Created, Estimate, create, estimate, finished_path, resume};
+pub use create::{CreateOptions, Created, Estimate, create, estimate, finished_path, remove_stillborn, resume};
 pub use engine::{Cpu, Engine, Worker};
 pub use error::{BuildError, CreateError};
 pub use params::{ParamsError, PlotParams, default_rows_per_segment};

@@ -8,7 +8,7 @@ use clap::{ArgAction, Parser, Subcommand};
 
 use crate::exit::one_line;
 use crate::log::Verbosity;
-use crate::{Code, Failure, keys, manual};
+use crate::{Code, Failure, keys, manual, plot, verify};
 
 /// Plot, check, prove and verify: proof of space-time at hardware speed.
 ///
@@ -38,6 +38,13 @@ enum Verb {
         #[command(subcommand)]
         verb: keys::Verb,
     },
+    /// Makes plots and looks after them.
+    Plot {
+        #[command(subcommand)]
+        verb: plot::Verb,
+    },
+    /// Judges proofs.
+    Verify(verify::Verify),
     /// Prints a completion script for a shell.
     Completions {
         /// The shell that will read it.
@@ -59,6 +66,8 @@ impl Cli {
     pub fn run(self) -> Result<(), Failure> {
         match self.verb {
             Verb::Keys { verb } => keys::run(verb),
+            Verb::Plot { verb } => plot::run(verb),
+            Verb::Verify(verify) => verify.run(),
             Verb::Completions { shell } => manual::completions(shell),
             Verb::Man(man) => man.run(),
         }

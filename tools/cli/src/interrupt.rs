@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
+use signal_hook::iterator::Signals;
 
 use crate::{Code, Failure};
 
@@ -32,6 +33,21 @@ impl Interrupt {
                 .context("cannot install a signal handler")?;
         }
         Ok(Self(asked))
+    }
+
+    /// Calls `stop` once the user asked to stop, on a thread of its own.
+    ///
+    /// # Errors
+    /// If the system gives no thread or takes no handler.
+    pub fn then(&self, stop: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
+        let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot install a signal handler")?;
+        let wait = move || {
+            if signals.forever().next().is_some() {
+                stop();
+            }
+        };
+        std::thread::Builder::new().name("interrupt".into()).spawn(wait).context("cannot start a thread")?;
+        Ok(())
     }
 
     /// Whether the user asked to stop.

@@ -17,6 +17,8 @@ pub mod keys;
 pub mod manual;
 pub mod network;
 pub mod out;
+pub mod plot;
+pub mod verify;
 
 mod log;
 

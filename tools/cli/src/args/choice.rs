@@ -57,6 +57,17 @@ pub struct Engines {
     pub cpu: CpuEngine,
 }
 
+impl Engines {
+    /// The backend that the user insists on; with none each job takes the one that suits it.
+    #[must_use]
+    pub fn forced(self) -> Option<Backend> {
+        match self.cpu {
+            CpuEngine::Fastest => None,
+            CpuEngine::Only(backend) => Some(backend),
+        }
+    }
+}
+
 impl Default for Engines {
     /// `auto`.
     fn default() -> Self {

@@ -1,0 +1,251 @@
+//! `spacetime plot create`.
+
+use std::path::{Path, PathBuf};
+
+use clap::{ArgGroup, Args};
+use indicatif::{BinaryBytes, HumanDuration};
+use serde::Serialize;
+use spacetime_kernels::Shape;
+use spacetime_plotter::{Control, CreateError, CreateOptions, Created, Estimate, PlotParams, create, estimate};
+use tracing::warn;
+
+use super::many::{self, Count};
+use super::progress::Screen;
+use super::work::Work;
+use crate::args::{MinerKey, Size, bytes_32, miner_key, size};
+use crate::network::{Network, network};
+use crate::{Failure, FailureExt, keys, out};
+
+/// Grows plots.
+///
+/// A plot is called NAME.plot.tmp while it grows. Ctrl-C, or a loss of power,
+/// leaves what was done: `spacetime plot resume` goes on from there.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("miner").required(true), group = ArgGroup::new("extent").required(true))]
+pub struct Create {
+    /// Network the plot is for. Others than main, test and local are taken, with a warning.
+    #[arg(long, default_value = "main", value_parser = network)]
+    network: Network,
+    /// Public key of the miner: 96 hex digits.
+    #[arg(long, value_parser = miner_key, group = "miner", value_name = "HEX96")]
+    miner_key: Option<MinerKey>,
+    /// Keystore with the miner's key; its passphrase is not needed.
+    #[arg(long, group = "miner", value_name = "FILE")]
+    keys: Option<PathBuf>,
+    /// Seed of the plot: 64 hex digits. Default: random.
+    #[arg(long, value_parser = bytes_32, value_name = "HEX64")]
+    seed: Option<[u8; 32]>,
+    /// Rows of each plot.
+    #[arg(long, group = "extent", value_name = "N")]
+    rows: Option<u64>,
+    /// Bytes of each plot's cells, such as 100GiB, rounded down to whole rows.
+    #[arg(long, group = "extent", value_parser = size, value_name = "SIZE")]
+    size: Option<Size>,
+    /// Log2 of the columns. Default: the network's.
+    #[arg(long, value_name = "P")]
+    log2_columns: Option<u8>,
+    /// Mixing rounds. Default: the network's.
+    #[arg(long, value_name = "R")]
+    rounds: Option<u8>,
+    /// Rows a segment, a power of two. Default: 16 GiB of them.
+    #[arg(long, value_name = "N")]
+    segment_rows: Option<u64>,
+    /// Grows a part for `plot merge`, beginning with this row of the whole plot.
+    #[arg(long, value_name = "N")]
+    first_row: Option<u64>,
+    /// Folders to fill side by side; they are created if missing.
+    #[arg(long, required = true, num_args = 1.., value_name = "DIR")]
+    out: Vec<PathBuf>,
+    /// Name of the plot without `.plot`; several plots get a number behind it.
+    #[arg(long, value_parser = name)]
+    name: Option<String>,
+    /// Plots to make in all, each with a seed of its own. Default: one in each folder.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..), conflicts_with_all = ["fill", "seed"], value_name = "N")]
+    count: Option<u64>,
+    /// Makes plots until every folder is full.
+    #[arg(long, conflicts_with_all = ["seed", "first_row"])]
+    fill: bool,
+    /// Overwrites a plot, finished or not, of the same name.
+    #[arg(long)]
+    force: bool,
+    /// Does not reserve the space before growing.
+    #[arg(long)]
+    no_preallocate: bool,
+    /// Says what it would take in time, space and memory, and makes nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Prints JSON objects, a line each: progress, then the finished plot.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    work: Work,
+}
+
+/// A plot's name becomes a file's name.
+fn name(text: &str) -> Result<String, String> {
+    let bad = |character: char| character == '/' || character == '\\' || character.is_control();
+    if text.is_empty() || text.starts_with('.') || text.len() > 200 || text.contains(bad) {
+        return Err("a name has 1 to 200 bytes, no slash and no control character, and begins with no dot".to_owned());
+    }
+    Ok(text.strip_suffix(".plot").unwrap_or(text).to_owned())
+}
+
+#[derive(Serialize)]
+struct DryRun<'a> {
+    event: &'static str,
+    out: &'a Path,
+    rows: u64,
+    disk_bytes: u64,
+    disk_free_bytes: Option<u64>,
+    memory_bytes: u64,
+    rows_per_batch: u64,
+    seconds: f64,
+}
+
+impl Create {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let miner_key = match (&self.keys, self.miner_key) {
+            (Some(file), _) => keys::store::public_key(file)?,
+            (None, Some(key)) => key.bytes(),
+            (None, None) => unreachable!("clap asks for one of the two"),
+        };
+        let rules = self.network.rules();
+        let log2_columns = self.log2_columns.or(rules.map(|rules| rules.log2_columns)).unwrap_or(13);
+        let rounds = self.rounds.or(rules.map(|rules| rules.rounds)).unwrap_or(31);
+        let shape = Shape::new(log2_columns, rounds).or_usage()?;
+        let rows = match (self.rows, self.size) {
+            (Some(rows), _) => rows,
+            (None, Some(size)) => size.bytes / shape.row_bytes() as u64,
+            (None, None) => unreachable!("clap asks for one of the two"),
+        };
+        if rows == 0 && self.size.is_some() {
+            return Err(Failure::usage(format!("--size: smaller than one row of {} bytes", shape.row_bytes())));
+        }
+        if self.seed.is_some() && self.out.len() > 1 {
+            return Err(Failure::usage("--seed: goes with one plot only, and each folder of --out gets one"));
+        }
+        if self.first_row.is_some() && (self.out.len() > 1 || self.count.is_some_and(|count| count > 1)) {
+            return Err(Failure::usage("--first-row: goes with one plot only"));
+        }
+        // A part may be small, the plot that it is merged into may not.
+        let warned_rows = if self.first_row.is_some() { u64::MAX } else { rows };
+        for warning in self.network.warnings(shape, warned_rows) {
+            warn!("{warning}");
+        }
+        let params = PlotParams {
+            miner_key,
+            seed: [0; 32],
+            network: self.network.tag(),
+            shape,
+            rows,
+            rows_per_segment: self.segment_rows,
+            first_row: self.first_row,
+        };
+        // Out of range is said before folders and threads are made.
+        params.header().or_usage()?;
+        let control = self.work.control()?;
+        if self.dry_run { self.estimate(&params, &control) } else { self.create(&params, &control) }
+    }
+
+    /// The options of one plot, one of `side_by_side`.
+    fn options<'a>(
+        &self,
+        engine: &'a spacetime_plotter::Cpu,
+        control: &'a Control,
+        events: spacetime_plotter::Events<'a>,
+    ) -> CreateOptions<'a> {
+        let side_by_side = self.out.len() as u64;
+        // The default, half of what is free, is for all folders together too.
+        let memory = self.work.memory_bytes().or_else(|| spacetime_plotter::available_memory().map(|free| free / 2));
+        CreateOptions {
+            engine,
+            threads: self.work.threads(),
+            memory: memory.map(|bytes| bytes / side_by_side),
+            force: self.force,
+            preallocate: !self.no_preallocate,
+            control,
+            events,
+        }
+    }
+
+    fn estimate(&self, params: &PlotParams, control: &Control) -> Result<(), Failure> {
+        let engine = self.work.engine();
+        for folder in &self.out {
+            let options = self.options(&engine, control, &|_| ());
+            let Estimate { disk, disk_free, memory, batch_rows, time } =
+                estimate(params, folder, &options).map_err(|error| super::create_failure(&error))?;
+            let time = time.mul_f64(self.out.len() as f64);
+            if self.json {
+                out::json(&DryRun {
+                    event: "dry_run",
+                    out: folder,
+                    rows: params.rows,
+                    disk_bytes: disk,
+                    disk_free_bytes: disk_free,
+                    memory_bytes: memory,
+                    rows_per_batch: batch_rows,
+                    seconds: time.as_secs_f64(),
+                })?;
+            } else {
+                let free = disk_free.map_or("unknown".to_owned(), |free| BinaryBytes(free).to_string());
+                out::line(format_args!(
+                    "{}: {} rows would take {} of disk ({free} free), {} of memory, and about {} with {} on {} threads",
+                    folder.display(),
+                    params.rows,
+                    BinaryBytes(disk),
+                    BinaryBytes(memory),
+                    HumanDuration(time),
+                    spacetime_plotter::Engine::name(&engine),
+                    self.work.threads(),
+                ))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn create(&self, params: &PlotParams, control: &Control) -> Result<(), Failure> {
+        let count = match (self.fill, self.count) {
+            (true, _) => Count::Fill,
+            (false, Some(count)) => Count::Plots(count),
+            (false, None) => Count::Plots(self.out.len() as u64),
+        };
+        let engine = self.work.engine();
+        let screen = Screen::new(self.json);
+        let row_bytes = params.shape.row_bytes() as u64;
+        let make = |folder: &Path, number: u64| -> Result<Created, CreateError> {
+            let mut params = params.clone();
+            params.seed = match self.seed {
+                Some(seed) => seed,
+                None => random_seed().map_err(|source| CreateError::Io {
+                    path: folder.to_owned(),
+                    doing: "the system gives no random seed",
+                    source,
+                })?,
+            };
+            let path = folder.join(format!("{}.plot", self.name_of(&params, count, number)));
+            let progress = screen.start(&path, row_bytes);
+            let events = |event| progress.see(event);
+            create(&params, &path, &self.options(&engine, control, &events))
+        };
+        many::run(&self.out, count, self.json, &make)
+    }
+
+    fn name_of(&self, params: &PlotParams, count: Count, number: u64) -> String {
+        match &self.name {
+            Some(name) if count == Count::Plots(1) => name.clone(),
+            Some(name) => format!("{name}-{}", number + 1),
+            None => {
+                let PlotParams { network, miner_key, seed, shape, .. } = params;
+                let key = spacetime_kernels::PlotKey::derive(network, miner_key, seed, *shape);
+                let part = self.first_row.map_or(String::new(), |row| format!("-from-{row}"));
+                format!("p{}-r{}-{}{part}", shape.log2_columns(), shape.rounds(), const_hex::encode(&key.0[..8]))
+            }
+        }
+    }
+}
+
+fn random_seed() -> std::io::Result<[u8; 32]> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(std::io::Error::other)?;
+    Ok(seed)
+}

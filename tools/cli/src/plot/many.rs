@@ -1,0 +1,130 @@
+//! Several plots in several folders, side by side.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::Serialize;
+use spacetime_plotter::{CreateError, Created};
+use spacetime_prover::PlotState;
+use tracing::warn;
+
+use crate::{Code, Failure, out};
+
+/// How many plots are to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Count {
+    /// So many in all.
+    Plots(u64),
+    /// As many as every folder holds.
+    Fill,
+}
+
+/// What `create` and `resume` print of a finished plot.
+#[derive(Serialize)]
+struct Done<'a> {
+    event: &'static str,
+    path: &'a Path,
+    state: &'static str,
+    root: String,
+    plot_id: String,
+    seed: String,
+    rows: u64,
+    first_row: u64,
+    bytes: u64,
+    rows_grown: u64,
+    seconds: f64,
+}
+
+/// Prints a finished plot.
+pub(crate) fn report(created: &Created, json: bool) -> Result<(), Failure> {
+    let header = &created.header;
+    let part = header.state == PlotState::Part;
+    if json {
+        return out::json(&Done {
+            event: "done",
+            path: &created.path,
+            state: if part { "part" } else { "complete" },
+            root: const_hex::encode(header.root),
+            plot_id: const_hex::encode(header.plot_id),
+            seed: const_hex::encode(header.seed),
+            rows: header.rows,
+            first_row: header.first_row,
+            bytes: created.bytes,
+            rows_grown: created.rows_grown,
+            seconds: created.time.as_secs_f64(),
+        });
+    }
+    let seconds = created.time.as_secs_f64();
+    let grown = created.rows_grown * header.shape.row_bytes() as u64;
+    let what =
+        if part { "a part, to be merged".to_owned() } else { format!("plot id {}", const_hex::encode(header.plot_id)) };
+    out::line(format_args!(
+        "{}  {} rows, {}, in {seconds:.1} s ({}/s)  {what}",
+        created.path.display(),
+        header.rows,
+        indicatif::BinaryBytes(created.bytes),
+        indicatif::BinaryBytes((grown as f64 / seconds.max(0.001)) as u64),
+    ))
+}
+
+/// Runs `make(folder, number of the plot)` in every folder at once, each time
+/// one is done again, until `count` is reached. A folder that fails is left;
+/// the others go on. With [`Count::Fill`] a folder ends when it is full.
+///
+/// # Errors
+/// The first folder's failure, after all have ended.
+pub(crate) fn run(
+    folders: &[PathBuf],
+    count: Count,
+    json: bool,
+    make: &(dyn Fn(&Path, u64) -> Result<Created, CreateError> + Sync),
+) -> Result<(), Failure> {
+    let taken = AtomicU64::new(0);
+    let failures: Mutex<Vec<Failure>> = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for folder in folders {
+            let (taken, failures) = (&taken, &failures);
+            scope.spawn(move || {
+                if let Err(failure) = fill_folder(folder, count, json, taken, make) {
+                    failures.lock().expect("pushing does not panic").push(failure);
+                }
+            });
+        }
+    });
+    let mut failures = failures.into_inner().expect("pushing does not panic");
+    // Interrupted says it all: the other folders were, too.
+    if let Some(at) = failures.iter().position(|failure| failure.code() == Code::Interrupted) {
+        return Err(failures.swap_remove(at));
+    }
+    let last = failures.pop();
+    failures.iter().for_each(|failure| tracing::error!("{failure}"));
+    last.map_or(Ok(()), Err)
+}
+
+fn fill_folder(
+    folder: &Path,
+    count: Count,
+    json: bool,
+    taken: &AtomicU64,
+    make: &(dyn Fn(&Path, u64) -> Result<Created, CreateError> + Sync),
+) -> Result<(), Failure> {
+    let mut made_here = 0;
+    loop {
+        let number = taken.fetch_add(1, Ordering::Relaxed);
+        if matches!(count, Count::Plots(plots) if number >= plots) {
+            return Ok(());
+        }
+        match make(folder, number) {
+            Ok(created) => {
+                made_here += 1;
+                report(&created, json)?;
+            }
+            Err(CreateError::NoSpace { needed, free, .. }) if count == Count::Fill && made_here > 0 => {
+                warn!(folder = %folder.display(), plots = made_here, needed, free, "full");
+                return Ok(());
+            }
+            Err(error) => return Err(super::create_failure(&error)),
+        }
+    }
+}

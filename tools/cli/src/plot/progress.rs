@@ -1,0 +1,126 @@
+//! How far a plot is: a bar on a terminal, an object a line with `--json`.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+use spacetime_plotter::Event;
+
+use crate::out;
+
+/// How often `--json` prints how far a plot is.
+const JSON_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Shows how far several plots are at once.
+#[derive(Debug)]
+pub(crate) struct Screen {
+    bars: Option<MultiProgress>,
+    json: bool,
+}
+
+/// Shows how far one piece of work is.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    path: PathBuf,
+    bar: Option<ProgressBar>,
+    json: bool,
+    row_bytes: u64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    began: Instant,
+    said: Option<Instant>,
+    rows: u64,
+    /// Rows there when this run began.
+    before: u64,
+    grown: u64,
+    done: u64,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    event: &'static str,
+    path: &'a Path,
+    rows: u64,
+    rows_grown: u64,
+    rows_done: u64,
+    bytes_per_second: f64,
+    seconds_left: Option<f64>,
+}
+
+impl Screen {
+    pub(crate) fn new(json: bool) -> Self {
+        let terminal = std::io::stderr().is_terminal() && tracing::enabled!(tracing::Level::WARN);
+        let bars = (terminal && !json).then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)));
+        Self { bars, json }
+    }
+
+    /// A bar for the work on `path`, whose rows have `row_bytes` bytes each.
+    pub(crate) fn start(&self, path: &Path, row_bytes: u64) -> Progress {
+        let bar = self.bars.as_ref().map(|bars| {
+            let style = "{msg} [{bar:30}] {percent:>3}%  {binary_bytes} of {binary_total_bytes}  {binary_bytes_per_sec}  {eta} left";
+            let style = ProgressStyle::with_template(style).expect("the template is well-formed").progress_chars("=> ");
+            let bar = bars.add(ProgressBar::new(0).with_style(style));
+            bar.set_message(path.file_name().unwrap_or_default().to_string_lossy().into_owned());
+            bar
+        });
+        let state = State { began: Instant::now(), said: None, rows: 0, before: 0, grown: 0, done: 0 };
+        Progress { path: path.to_owned(), bar, json: self.json, row_bytes, state: Mutex::new(state) }
+    }
+}
+
+impl Progress {
+    /// Takes in what happened.
+    pub(crate) fn see(&self, event: Event) {
+        let mut state = self.state.lock().expect("showing progress does not panic");
+        match event {
+            Event::Began { rows, rows_done } => {
+                (state.rows, state.before, state.grown, state.done) = (rows, rows_done, rows_done, rows_done);
+                state.began = Instant::now();
+                if let Some(bar) = &self.bar {
+                    bar.set_length(rows * self.row_bytes);
+                    bar.set_position(rows_done * self.row_bytes);
+                    bar.reset_eta();
+                }
+            }
+            Event::Grown(rows) => {
+                state.grown += rows;
+                if let Some(bar) = &self.bar {
+                    bar.set_position(state.grown * self.row_bytes);
+                }
+            }
+            Event::Done { rows_done } => state.done = rows_done,
+        }
+        let due = state.said.is_none_or(|said| said.elapsed() >= JSON_INTERVAL);
+        if self.json && due {
+            state.said = Some(Instant::now());
+            let grown = state.grown - state.before;
+            let seconds = state.began.elapsed().as_secs_f64();
+            let rate = if seconds > 0.0 { grown as f64 / seconds } else { 0.0 };
+            let line = Line {
+                event: "progress",
+                path: &self.path,
+                rows: state.rows,
+                rows_grown: state.grown,
+                rows_done: state.done,
+                bytes_per_second: rate * self.row_bytes as f64,
+                seconds_left: (rate > 0.0).then(|| (state.rows - state.grown) as f64 / rate),
+            };
+            // A reader that left is noticed when the result is printed.
+            let _ = out::json(&line);
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! `spacetime plot remove`.
+
+use std::fs::{File, TryLockError};
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use spacetime_prover::Plot;
+
+use crate::{Failure, out};
+
+/// Deletes plots, finished or not. Nothing else is deleted, whatever it is called.
+#[derive(Debug, Args)]
+pub struct Remove {
+    /// The plots.
+    #[arg(required = true, value_name = "FILE")]
+    paths: Vec<PathBuf>,
+    /// Does not ask.
+    #[arg(long)]
+    yes: bool,
+}
+
+impl Remove {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        // All are looked at before the first is gone.
+        for path in &self.paths {
+            Plot::open_any(path).map_err(|error| super::plot_failure(&error))?;
+        }
+        if !self.yes {
+            confirm(&self.paths)?;
+        }
+        for path in &self.paths {
+            let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    return Err(Failure::failed(format!("{}: is being made by another process", path.display())));
+                }
+                Err(TryLockError::Error(error)) => {
+                    return Err(Failure::failed(format!("cannot lock {}: {error}", path.display())));
+                }
+            }
+            std::fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
+            out::line(format_args!("{} removed", path.display()))?;
+        }
+        Ok(())
+    }
+}
+
+fn confirm(paths: &[PathBuf]) -> Result<(), Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::usage("--yes: needed to remove plots where there is no terminal to ask on"));
+    }
+    let names: Vec<_> = paths.iter().map(|path| Path::new(path).display().to_string()).collect();
+    let mut stderr = std::io::stderr();
+    write!(stderr, "Remove {}? [y/N] ", names.join(", ")).and_then(|()| stderr.flush()).context("cannot ask")?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).context("cannot read the answer")?;
+    if matches!(answer.trim(), "y" | "Y" | "yes") { Ok(()) } else { Err(Failure::failed("nothing was removed")) }
+}

@@ -30,6 +30,7 @@ demo: build
 test:
 	@tools/setup.sh test
 	@tools/test-setup.sh
+	@python3 -B tools/test_read_plot.py
 	@if [ -x tools/test-shani-qemu.sh ]; then tools/test-shani-qemu.sh; fi
 	$(CARGO) test --release --locked --workspace
 	@$(PLACE)

@@ -60,3 +60,8 @@ fn ran(output: Output) -> Ran {
     let text = |bytes| String::from_utf8(bytes).expect("the program writes UTF-8");
     Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
+
+/// A miner's public key: the generator of BLS12-381 G1, whose secret is 1.
+#[allow(dead_code)] // not every test file makes a plot
+pub(crate) const MINER_KEY: &str = "97f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac58\
+                                    6c55e83ff97a1aeffb3af00adb22c6bb";

@@ -1,5 +1,7 @@
 //! Runs the program itself, as a user would.
 
+#![allow(dead_code)] // every test file is a program of its own, and none uses all of this
+
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -32,11 +34,16 @@ impl Ran {
     }
 }
 
-/// The program in the folder `dir`, without the variables and the terminal of
-/// whoever runs the tests.
+/// The program in the folder `dir`, without the terminal of whoever runs the
+/// tests and without the variables that stand in for flags.
 pub(crate) fn command(dir: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_spacetime"));
-    command.args(arguments).current_dir(dir).env_remove("SPACETIME_PASSPHRASE_FILE").stdin(Stdio::null());
+    command.args(arguments).current_dir(dir).stdin(Stdio::null());
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("SPACETIME_") {
+            command.env_remove(name);
+        }
+    }
     command
 }
 
@@ -46,7 +53,6 @@ pub(crate) fn run(dir: &Path, arguments: &[&str]) -> Ran {
 }
 
 /// Runs the program with `input` on its standard input.
-#[allow(dead_code)] // not every test file has a verb that reads it
 pub(crate) fn run_with_input(dir: &Path, arguments: &[&str], input: &str) -> Ran {
     let mut command = command(dir, arguments);
     let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

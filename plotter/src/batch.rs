@@ -11,7 +11,7 @@ use crate::engine::Worker;
 use crate::roots::{ColumnNodes, fold_runs};
 
 /// Rows that a thread takes at a time: as many as the widest CPU backend grows side by side.
-const UNIT_ROWS: usize = 16;
+pub(crate) const UNIT_ROWS: usize = 16;
 
 /// How a plot's rows are cut into batches, units and runs, each a power of two:
 /// a batch is grown and written in one go, a unit is one thread's step, and a

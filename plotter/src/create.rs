@@ -5,11 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use spacetime_kernels::{Cell, PlotKey, RowIndex};
+use spacetime_kernels::{Cell, PlotKey, RowIndex, Shape};
 use spacetime_prover::{Layout, Plot, PlotHeader, PlotState, tree};
 use tracing::{info, warn};
 
-use crate::batch::{BatchShape, Scratch, run_roots};
+use crate::batch::{BatchShape, Scratch, UNIT_ROWS, run_roots};
 use crate::build::{Build, Events};
 use crate::control::Control;
 use crate::engine::Engine;
@@ -87,18 +87,10 @@ pub fn estimate(params: &PlotParams, out: &Path, options: &CreateOptions<'_>) ->
     let plan = Plan { header, state, destination: None };
     let layout = plan.layout().map_err(CreateError::trailer(out))?;
     let (batch_rows, memory) = batch_rows(&plan.header, &layout, options.engine, options.threads, options.memory)?;
-    let shape = plan.header.shape;
     let key = plan.header.key();
-    // A unit on every thread at once, for memory and caches are shared.
-    let unit = BatchShape::new(shape, 16, 16);
-    let began = Instant::now();
-    std::thread::scope(|scope| {
-        for _ in 0..options.threads {
-            scope.spawn(|| grow_units(&key, unit, options));
-        }
-    });
-    let units = plan.header.rows.div_ceil(16).div_ceil(options.threads as u64);
-    let time = began.elapsed().div_f64(f64::from(MEASURED_UNITS)).mul_f64(units as f64);
+    let measured = growing_time(&key, plan.header.shape, options.engine, options.threads, MEASURED_UNITS);
+    let units = plan.header.rows.div_ceil(UNIT_ROWS as u64).div_ceil(options.threads as u64);
+    let time = measured.div_f64(f64::from(MEASURED_UNITS)).mul_f64(units as f64);
     let disk_free = platform::free_space(out).ok();
     Ok(Estimate { disk: Trailer::new(&layout).end(), disk_free, memory, batch_rows, time })
 }
@@ -106,17 +98,28 @@ pub fn estimate(params: &PlotParams, out: &Path, options: &CreateOptions<'_>) ->
 /// Units that each thread grows for an estimate.
 const MEASURED_UNITS: u32 = 2;
 
-fn grow_units(key: &PlotKey, unit: BatchShape, options: &CreateOptions<'_>) {
-    let columns = unit.shape.columns();
-    let mut worker = options.engine.worker(unit.shape);
-    let mut scratch = Scratch::new(unit);
-    let mut cells = vec![[0; 32]; unit.rows * columns];
-    let mut roots = vec![[0; 32]; columns];
-    let rows: Vec<_> = (0..unit.rows as u64).map(RowIndex).collect();
-    for _ in 0..MEASURED_UNITS {
-        worker.grow(key, &rows, &mut cells);
-        run_roots(options.engine.hasher(), unit, &cells, &mut scratch, &mut roots);
-    }
+/// How long growing and Merkle hashing alone take: each of `threads` grows
+/// `units` times 16 rows, and nothing is written.
+#[must_use]
+pub fn growing_time(key: &PlotKey, shape: Shape, engine: &dyn Engine, threads: usize, units: u32) -> Duration {
+    let unit = BatchShape::new(shape, UNIT_ROWS, UNIT_ROWS as u64);
+    let columns = shape.columns();
+    let rows: Vec<_> = (0..UNIT_ROWS as u64).map(RowIndex).collect();
+    let began = Instant::now();
+    // All threads at once, for they share memory and caches.
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                let (mut worker, mut scratch) = (engine.worker(shape), Scratch::new(unit));
+                let (mut cells, mut roots) = (vec![[0; 32]; UNIT_ROWS * columns], vec![[0; 32]; columns]);
+                for _ in 0..units {
+                    worker.grow(key, &rows, &mut cells);
+                    run_roots(engine.hasher(), unit, &cells, &mut scratch, &mut roots);
+                }
+            });
+        }
+    });
+    began.elapsed()
 }
 
 /// Makes the plot `path` (`NAME.plot`). While it grows it is called

@@ -20,9 +20,11 @@ mod write;
 
 pub use build::{Event, Events};
 pub use control::{Control, Stopped};
-pub use create::{CreateOptions, Created, Estimate, create, estimate, finished_path, remove_stillborn, resume};
+pub use create::{
+    CreateOptions, Created, Estimate, create, estimate, finished_path, growing_time, remove_stillborn, resume,
+};
 pub use engine::{Cpu, Engine, Worker};
 pub use error::{BuildError, CreateError};
 pub use params::{ParamsError, PlotParams, default_rows_per_segment};
-pub use platform::available_memory;
+pub use platform::{available_memory, peak_memory};
 pub use storage::Storage;

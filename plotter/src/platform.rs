@@ -37,6 +37,14 @@ pub fn available_memory() -> Option<u64> {
     Some(container.map_or(machine, |container| container.min(machine)))
 }
 
+/// Most bytes of memory that this process has held at once, if the system tells.
+#[must_use]
+pub fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+}
+
 /// Reserves the first `bytes` of `file` and makes it that long. Where the file
 /// system cannot reserve, it is made long only, and the answer is `false`.
 ///

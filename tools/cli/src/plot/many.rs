@@ -34,6 +34,8 @@ struct Done<'a> {
     bytes: u64,
     rows_grown: u64,
     seconds: f64,
+    /// Of the whole program so far.
+    peak_memory_bytes: Option<u64>,
 }
 
 /// Prints a finished plot.
@@ -53,6 +55,7 @@ pub(crate) fn report(created: &Created, json: bool) -> Result<(), Failure> {
             bytes: created.bytes,
             rows_grown: created.rows_grown,
             seconds: created.time.as_secs_f64(),
+            peak_memory_bytes: spacetime_plotter::peak_memory(),
         });
     }
     let seconds = created.time.as_secs_f64();

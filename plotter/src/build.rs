@@ -19,7 +19,7 @@ use crate::memory::BATCHES;
 use crate::roots::ColumnNodes;
 use crate::storage::Storage;
 use crate::trailer::{Plan, Progress, Trailer};
-use crate::write::{check_batch, forget_batch, write_batch};
+use crate::write::{Gather, WRITE_CELLS, check_batch, forget_batch, write_batch};
 
 /// What happens while a plot is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,7 +141,8 @@ impl Build<'_> {
         let header = &self.plan.header;
         let (storage, layout, rows_per_segment) = (self.storage, &self.layout, header.rows_per_segment);
         let began = Instant::now();
-        write_batch(storage, layout, rows_per_segment, batch, self.control)?;
+        let gather = Gather::new(storage, self.control, WRITE_CELLS);
+        write_batch(layout, rows_per_segment, batch, 0..header.shape.columns(), gather)?;
         let mut progress = std::mem::take(&mut self.progress);
         let first_segment = progress.rows_done / rows_per_segment;
         pool.install(|| {

@@ -282,7 +282,9 @@ pub(crate) fn lock(path: &Path, file: &File) -> Result<(), CreateError> {
     match file.try_lock() {
         Ok(()) => Ok(()),
         Err(TryLockError::WouldBlock) => {
-            let holder = Trailer::read_holder(file).map_or("another process".to_owned(), platform::process_name);
+            // A finished plot has no page that names its process.
+            let holder = Trailer::read_plan(file).ok().and_then(|_| Trailer::read_holder(file));
+            let holder = holder.map_or("another process".to_owned(), platform::process_name);
             Err(CreateError::Locked { path: path.to_owned(), holder })
         }
         Err(TryLockError::Error(error)) => Err(CreateError::io(path, "cannot lock")(error)),

@@ -1,11 +1,15 @@
 //! Makes plots and keeps them whole (docs/PROTOCOL.md, sections 2, 3 and 5).
 //!
 //! * [`create`] grows a plot, [`resume`] goes on with one that was interrupted.
+//! * [`check`] looks at header, roots and a sample of rows, [`scrub`] reads all
+//!   of a plot and heals it.
 //! * [`Engine`] is who grows the rows; [`Cpu`] is the one there is.
-//! * [`Control`] stops and holds back, [`Event`]s tell how far it is.
+//! * [`Control`] stops and holds back, [`Event`]s and [`Step`]s tell how far it is.
 
 mod batch;
 mod build;
+mod check;
+mod columns;
 mod control;
 mod create;
 mod engine;
@@ -13,12 +17,17 @@ mod error;
 mod memory;
 mod params;
 mod platform;
+mod progress;
+mod regrow;
 mod roots;
+mod scrub;
 mod storage;
+mod sweep;
 mod trailer;
 mod write;
 
 pub use build::{Event, Events};
+pub use check::{CheckOptions, CheckReport, Finding, check};
 pub use control::{Control, Stopped};
 pub use create::{
     CreateOptions, Created, Estimate, create, estimate, finished_path, growing_time, remove_stillborn, resume,
@@ -27,4 +36,6 @@ pub use engine::{Cpu, Engine, Worker};
 pub use error::{BuildError, CreateError};
 pub use params::{ParamsError, PlotParams, default_rows_per_segment};
 pub use platform::{available_memory, peak_memory};
+pub use progress::{Phase, Step, Steps};
+pub use scrub::{Damage, Outcome, ScrubError, ScrubOptions, ScrubReport, scrub};
 pub use storage::Storage;

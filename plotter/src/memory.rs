@@ -33,6 +33,20 @@ fn needed(header: &PlotHeader, layout: &Layout, engine: &dyn Engine, threads: us
         + check_cells_bytes(engine.checked_by(), shape)
 }
 
+/// Bytes allowed: what was asked for, or half of what is free.
+///
+/// # Errors
+/// If more was asked for than is free.
+pub(crate) fn allowed(budget: Option<u64>) -> Result<u64, CreateError> {
+    match (budget, available_memory()) {
+        (Some(budget), Some(free)) if budget > free => Err(CreateError::NoMemory { budget, free }),
+        (Some(budget), _) => Ok(budget),
+        (None, Some(free)) => Ok(free / 2),
+        // A machine that does not say what it has is taken for a small one.
+        (None, None) => Ok(1 << 30),
+    }
+}
+
 /// Most rows a batch of this plot may have within `budget` bytes (half of
 /// what is free, if none), a power of two.
 ///
@@ -45,14 +59,7 @@ pub(crate) fn batch_rows(
     threads: usize,
     budget: Option<u64>,
 ) -> Result<(u64, u64), CreateError> {
-    let free = available_memory();
-    let budget = match (budget, free) {
-        (Some(budget), Some(free)) if budget > free => return Err(CreateError::NoMemory { budget, free }),
-        (Some(budget), _) => budget,
-        (None, Some(free)) => free / 2,
-        // A machine that does not say what it has is taken for a small one.
-        (None, None) => 1 << 30,
-    };
+    let budget = allowed(budget)?;
     let padded = 1u64 << layout.depth();
     let unit = padded.min(16);
     let most =

@@ -80,6 +80,20 @@ pub(crate) fn forget(file: &File, offset_bytes: u64, bytes: u64) {
     let _ = (file, offset_bytes, bytes);
 }
 
+/// Whether a read failed because the disk could not read that place, so that others may succeed.
+pub(crate) fn is_unreadable(error: &io::Error) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::io::Errno;
+        matches!(Errno::from_io_error(error), Some(Errno::IO | Errno::NODATA | Errno::ILSEQ))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = error;
+        false
+    }
+}
+
 /// Puts the calling thread behind every other one, for CPU and for disk.
 pub(crate) fn lower_priority() {
     #[cfg(target_os = "linux")]

@@ -14,6 +14,8 @@ use crate::storage::Storage;
 
 /// Bytes gathered before they are written: large enough for a disk's full rate.
 pub(crate) const WRITE_BYTES: usize = 8 << 20;
+/// The same in cells.
+pub(crate) const WRITE_CELLS: usize = WRITE_BYTES / size_of::<Cell>();
 
 /// Fewest rows of a batch that are grown again.
 const MIN_CHECKED_ROWS: usize = 4;
@@ -28,22 +30,27 @@ pub(crate) fn check_cells_bytes(checker: Backend, shape: Shape) -> u64 {
 }
 
 /// Gathers pieces that follow each other in the file into large writes.
-struct Gather<'a> {
+pub(crate) struct Gather<'a> {
     storage: &'a dyn Storage,
     control: &'a Control,
     offset_bytes: u64,
+    most: usize,
     cells: Vec<Cell>,
 }
 
-impl Gather<'_> {
-    fn put(&mut self, mut offset_bytes: u64, mut cells: &[Cell]) -> Result<(), BuildError> {
-        const MOST: usize = WRITE_BYTES / size_of::<Cell>();
+impl<'a> Gather<'a> {
+    /// Writes up to `most` cells at a time.
+    pub(crate) fn new(storage: &'a dyn Storage, control: &'a Control, most: usize) -> Self {
+        Self { storage, control, offset_bytes: 0, most, cells: Vec::with_capacity(most) }
+    }
+
+    pub(crate) fn put(&mut self, mut offset_bytes: u64, mut cells: &[Cell]) -> Result<(), BuildError> {
         while !cells.is_empty() {
-            if offset_bytes != self.offset_bytes + 32 * self.cells.len() as u64 || self.cells.len() == MOST {
+            if offset_bytes != self.offset_bytes + 32 * self.cells.len() as u64 || self.cells.len() == self.most {
                 self.flush()?;
                 self.offset_bytes = offset_bytes;
             }
-            let (now, later) = cells.split_at(cells.len().min(MOST - self.cells.len()));
+            let (now, later) = cells.split_at(cells.len().min(self.most - self.cells.len()));
             self.cells.extend_from_slice(now);
             offset_bytes += 32 * now.len() as u64;
             cells = later;
@@ -51,7 +58,7 @@ impl Gather<'_> {
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<(), BuildError> {
+    pub(crate) fn flush(&mut self) -> Result<(), BuildError> {
         if self.cells.is_empty() {
             return Ok(());
         }
@@ -63,23 +70,21 @@ impl Gather<'_> {
     }
 }
 
-/// Writes every strip piece of `batch`, column by column within each segment.
+/// Writes the strip pieces of `batch` in `columns`, which ascend, column by column within each segment.
 pub(crate) fn write_batch(
-    storage: &dyn Storage,
     layout: &Layout,
     rows_per_segment: u64,
     batch: &Batch,
-    control: &Control,
+    columns: impl Iterator<Item = usize> + Clone,
+    mut gather: Gather<'_>,
 ) -> Result<(), BuildError> {
-    let mut gather =
-        Gather { storage, control, offset_bytes: 0, cells: Vec::with_capacity(WRITE_BYTES / size_of::<Cell>()) };
     let end = batch.start + batch.rows as u64;
     let run_rows = batch.shape.run_rows as u64;
     let mut start = batch.start;
     while start < end {
         let segment = start / rows_per_segment;
         let stop = end.min((segment + 1) * rows_per_segment);
-        for column in 0..batch.shape.shape.columns() {
+        for column in columns.clone() {
             let strip = layout.strip(segment, ColumnIndex(column as u32));
             let runs = (start - batch.start) / run_rows..(stop - batch.start).div_ceil(run_rows);
             let mut offset_bytes = strip.offset_bytes + 32 * (start - segment * rows_per_segment);

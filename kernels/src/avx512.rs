@@ -10,7 +10,7 @@ use crate::plot::{PlotKey, RowIndex, Shape};
 use crate::score::{MAX_CHALLENGES, PreparedChallenge};
 use crate::sha256::{INITIAL, K, PADDING_KW, State, bytes_of};
 use crate::table::CellTable;
-use crate::wide::{compress, compress_padding, eight_rounds, round, wide_jobs};
+use crate::wide::{compress, compress_padding, constants, eight_rounds, wide_jobs};
 
 pub(crate) const LANES: usize = 16;
 type V = __m512i;
@@ -39,6 +39,12 @@ fn words(vector: V) -> [u32; LANES] {
 #[target_feature(enable = "avx512f,avx512bw")]
 fn add(a: V, b: V) -> V {
     _mm512_add_epi32(a, b)
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn and(a: V, b: V) -> V {
+    _mm512_and_si512(a, b)
 }
 
 #[inline]

@@ -14,70 +14,76 @@
 //! * `LANE_OF`, which says whose lane each element of those vectors is;
 //! * `at_most`, a mask with a bit for each element, and `prefetch`.
 
-/// One round (FIPS 180-4 §6.2.2): the caller turns the names instead of moving the values.
-macro_rules! round {
-    ($a:ident $b:ident $c:ident $d:ident $e:ident $f:ident $g:ident $h:ident, $word:expr) => {
-        let sum = add(add($h, $word), choose($e, $f, $g));
-        let sum = add(sum, xor3(rotate_right::<6>($e), rotate_right::<11>($e), rotate_right::<25>($e)));
-        $d = add($d, sum);
-        let other =
-            add(xor3(rotate_right::<2>($a), rotate_right::<13>($a), rotate_right::<22>($a)), majority($a, $b, $c));
-        $h = add(sum, other);
+/// Eight rounds in place from `$from` on, `$t` being the round's number.
+macro_rules! eight_rounds {
+    ($from:expr, $t:ident => $round:expr) => {
+        eight_rounds!(@ $t => $round; $from, $from + 1, $from + 2, $from + 3, $from + 4, $from + 5, $from + 6, $from + 7)
     };
+    (@ $t:ident => $round:expr; $($number:expr),+) => {$({
+        const $t: usize = $number;
+        $round
+    })+};
 }
 
-/// Eight rounds from `$from` on; `$word` is schedule plus constant of round `$t`.
-macro_rules! eight_rounds {
-    ([$a:ident $b:ident $c:ident $d:ident $e:ident $f:ident $g:ident $h:ident] $from:expr, $t:ident => $word:expr) => {
-        round!($a $b $c $d $e $f $g $h, { const $t: usize = $from; $word });
-        round!($h $a $b $c $d $e $f $g, { const $t: usize = $from + 1; $word });
-        round!($g $h $a $b $c $d $e $f, { const $t: usize = $from + 2; $word });
-        round!($f $g $h $a $b $c $d $e, { const $t: usize = $from + 3; $word });
-        round!($e $f $g $h $a $b $c $d, { const $t: usize = $from + 4; $word });
-        round!($d $e $f $g $h $a $b $c, { const $t: usize = $from + 5; $word });
-        round!($c $d $e $f $g $h $a $b, { const $t: usize = $from + 6; $word });
-        round!($b $c $d $e $f $g $h $a, { const $t: usize = $from + 7; $word });
+/// Constants that the compiler does not see through: it would add them last,
+/// behind everything that a round waits for.
+macro_rules! constants {
+    ($table:ident) => {
+        *std::hint::black_box(&&$table)
     };
 }
 
 /// `$state = C($state, $w)` for each lane; `$w` is used up.
 macro_rules! compress {
     ($state:expr, $w:expr) => {{
-        let state: &mut [V; 8] = &mut $state;
-        let w: &mut [V; 16] = &mut $w;
-        let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *state;
-        eight_rounds!([a b c d e f g h] 0, T => add(w[T], splat(K[T])));
-        eight_rounds!([a b c d e f g h] 8, T => add(w[T], splat(K[T])));
-        eight_rounds!([a b c d e f g h] 16, T => add(expand(w, T), splat(K[T])));
-        eight_rounds!([a b c d e f g h] 24, T => add(expand(w, T), splat(K[T])));
-        eight_rounds!([a b c d e f g h] 32, T => add(expand(w, T), splat(K[T])));
-        eight_rounds!([a b c d e f g h] 40, T => add(expand(w, T), splat(K[T])));
-        eight_rounds!([a b c d e f g h] 48, T => add(expand(w, T), splat(K[T])));
-        eight_rounds!([a b c d e f g h] 56, T => add(expand(w, T), splat(K[T])));
-        *state = add_each(*state, [a, b, c, d, e, f, g, h]);
+        let (state, w): (&mut [V; 8], &mut [V; 16]) = (&mut $state, &mut $w);
+        let k: &[u32; 64] = constants!(K);
+        let mut sum = *state;
+        eight_rounds!(0, T => round(&mut sum, T, add(w[T], splat(k[T]))));
+        eight_rounds!(8, T => round(&mut sum, T, add(w[T], splat(k[T]))));
+        eight_rounds!(16, T => round(&mut sum, T, add(expand(w, T), splat(k[T]))));
+        eight_rounds!(24, T => round(&mut sum, T, add(expand(w, T), splat(k[T]))));
+        eight_rounds!(32, T => round(&mut sum, T, add(expand(w, T), splat(k[T]))));
+        eight_rounds!(40, T => round(&mut sum, T, add(expand(w, T), splat(k[T]))));
+        eight_rounds!(48, T => round(&mut sum, T, add(expand(w, T), splat(k[T]))));
+        eight_rounds!(56, T => round(&mut sum, T, add(expand(w, T), splat(k[T]))));
+        *state = add_each(*state, sum);
     }};
 }
 
-/// `C($state, padding)`: the block that ends every 64-byte message.
+/// `C(state, padding)` of each of `$states`, the block that ends every 64-byte
+/// message. Without a schedule one group of lanes waits for its own results;
+/// two in turn do not, and have the registers.
 macro_rules! compress_padding {
-    ($state:expr) => {{
-        let state: [V; 8] = $state;
-        let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = state;
-        eight_rounds!([a b c d e f g h] 0, T => splat(PADDING_KW[T]));
-        eight_rounds!([a b c d e f g h] 8, T => splat(PADDING_KW[T]));
-        eight_rounds!([a b c d e f g h] 16, T => splat(PADDING_KW[T]));
-        eight_rounds!([a b c d e f g h] 24, T => splat(PADDING_KW[T]));
-        eight_rounds!([a b c d e f g h] 32, T => splat(PADDING_KW[T]));
-        eight_rounds!([a b c d e f g h] 40, T => splat(PADDING_KW[T]));
-        eight_rounds!([a b c d e f g h] 48, T => splat(PADDING_KW[T]));
-        eight_rounds!([a b c d e f g h] 56, T => splat(PADDING_KW[T]));
-        add_each(state, [a, b, c, d, e, f, g, h])
+    ($states:expr) => {{
+        let mut states: [[V; 8]; N] = $states;
+        let mut sums = states;
+        let kw: &[u32; 64] = constants!(PADDING_KW);
+        for kw in kw.as_chunks::<8>().0 {
+            eight_rounds!(0, T => for sum in &mut sums { round(sum, T, splat(kw[T])) });
+        }
+        for (state, sum) in states.iter_mut().zip(sums) {
+            *state = add_each(*state, sum);
+        }
+        states
     }};
 }
 
 /// Every hash job of a backend, with `$features` enabled.
 macro_rules! wide_jobs {
     ($features:literal) => {
+        /// Round `t` (FIPS 180-4 §6.2.2): the names turn instead of the values.
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn round(state: &mut [V; 8], t: usize, word: V) {
+            let [a, b, c, d, e, f, g, h] = [0, 1, 2, 3, 4, 5, 6, 7].map(|k: usize| k.wrapping_sub(t) & 7);
+            let s1 = xor3(rotate_right::<6>(state[e]), rotate_right::<11>(state[e]), rotate_right::<25>(state[e]));
+            let sum = add(add(add(state[h], word), choose(state[e], state[f], state[g])), s1);
+            let s0 = xor3(rotate_right::<2>(state[a]), rotate_right::<13>(state[a]), rotate_right::<22>(state[a]));
+            state[d] = add(state[d], sum);
+            state[h] = add(sum, add(s0, majority(state[a], state[b], state[c])));
+        }
+
         #[inline]
         #[target_feature(enable = $features)]
         fn add_each(left: [V; 8], right: [V; 8]) -> [V; 8] {
@@ -176,19 +182,21 @@ macro_rules! wide_jobs {
             }
 
             let mask = columns - 1;
-            let mut ahead = words(load_words(&table[mask - 1])[0]);
+            let turn = splat(mask as u32);
+            let mut reads = [words(and(load_words(&table[mask - 1])[0], turn)); 2];
             for _ in 0..shape.rounds() {
                 for i in 0..columns {
-                    let others = ahead;
-                    // The cell after this one is read where V[i-1] says: known
+                    // Through memory, since taking vectors apart costs more.
+                    let reads = std::hint::black_box(&mut reads);
+                    // The step after this one reads where V[i-1] says: known
                     // already, so its cache lines are asked for now.
-                    ahead = words(last[0]);
-                    for (j, lane) in ahead.into_iter().zip(LANE_OF) {
-                        prefetch(&table[j as usize & mask][lane]);
+                    reads[!i & 1] = words(and(last[0], turn));
+                    for (j, lane) in reads[!i & 1].iter().zip(LANE_OF) {
+                        prefetch(&table[*j as usize][lane]);
                     }
                     let mut cells: [&Cell; LANES] = [&[0; 32]; LANES];
-                    for (j, lane) in others.into_iter().zip(LANE_OF) {
-                        cells[lane] = must_cast_ref(&table[j as usize & mask][lane]);
+                    for (j, lane) in reads[i & 1].iter().zip(LANE_OF) {
+                        cells[lane] = must_cast_ref(&table[*j as usize][lane]);
                     }
                     let mut w = join(load_words(&table[i]), load_cells(cells));
                     compress!(last, w);
@@ -197,49 +205,56 @@ macro_rules! wide_jobs {
             }
         }
 
-        /// SHA-256 of the 64 bytes in each lane of `w`.
-        #[inline]
-        #[target_feature(enable = $features)]
-        fn hash_64(mut w: [V; 16]) -> [V; 8] {
-            let mut state: [V; 8] = std::array::from_fn(|k| splat(INITIAL[k]));
-            compress!(state, w);
-            compress_padding!(state)
-        }
-
+        /// Nodes of `N` groups of lanes, out of the pairs that `pair` numbers.
         #[inline(never)]
         #[target_feature(enable = $features)]
-        fn hash_lanes(left: [&Cell; LANES], right: [&Cell; LANES], nodes: &mut [Cell; LANES]) {
-            *nodes = must_cast(swap_each(to_rows(hash_64(join(load_bytes(left), load_bytes(right))))));
+        fn hash_lanes<'a, const N: usize>(
+            nodes: &mut [[Cell; LANES]; N],
+            first: usize,
+            pair: impl Fn(usize) -> [&'a Cell; 2],
+        ) {
+            let mut states: [[V; 8]; N] = [std::array::from_fn(|k| splat(INITIAL[k])); N];
+            for (group, state) in states.iter_mut().enumerate() {
+                let side = |side: usize| std::array::from_fn(|lane| pair(first + group * LANES + lane)[side]);
+                let mut w = join(load_bytes(side(0)), load_bytes(side(1)));
+                compress!(*state, w);
+            }
+            for (nodes, state) in nodes.iter_mut().zip(compress_padding!(states)) {
+                *nodes = must_cast(swap_each(to_rows(state)));
+            }
+        }
+
+        /// A node of each pair that `pair` numbers.
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn hash_numbered<'a>(nodes: &mut [Cell], pair: impl Fn(usize) -> [&'a Cell; 2]) {
+            let last = nodes.len().saturating_sub(1);
+            let (groups, left_over) = nodes.as_chunks_mut::<LANES>();
+            let (twos, single) = groups.as_chunks_mut::<2>();
+            let mut first = 0;
+            for nodes in twos {
+                hash_lanes(nodes, first, &pair);
+                first += 2 * LANES;
+            }
+            for nodes in single {
+                hash_lanes(std::array::from_mut(nodes), first, &pair);
+                first += LANES;
+            }
+            if !left_over.is_empty() {
+                let mut nodes = [[[0; 32]; LANES]];
+                hash_lanes(&mut nodes, first, |number| pair(number.min(last)));
+                left_over.copy_from_slice(&nodes[0][..left_over.len()]);
+            }
         }
 
         #[target_feature(enable = $features)]
         pub(crate) fn hash_pairs(pairs: &[[Cell; 2]], nodes: &mut [Cell]) {
-            let ((pairs, pairs_left), (nodes, nodes_left)) = (pairs.as_chunks::<LANES>(), nodes.as_chunks_mut::<LANES>());
-            for (pairs, nodes) in pairs.iter().zip(nodes) {
-                hash_lanes(pairs.each_ref().map(|pair| &pair[0]), pairs.each_ref().map(|pair| &pair[1]), nodes);
-            }
-            if let Some(first) = pairs_left.first() {
-                let pair = |lane: usize| pairs_left.get(lane).unwrap_or(first);
-                let mut last = [[0; 32]; LANES];
-                hash_lanes(std::array::from_fn(|lane| &pair(lane)[0]), std::array::from_fn(|lane| &pair(lane)[1]), &mut last);
-                nodes_left.copy_from_slice(&last[..pairs_left.len()]);
-            }
+            hash_numbered(nodes, |number| pairs[number].each_ref());
         }
 
         #[target_feature(enable = $features)]
         pub(crate) fn hash_nodes(left: &[Cell], right: &[Cell], nodes: &mut [Cell]) {
-            let ((left, left_over), (right, right_over)) = (left.as_chunks::<LANES>(), right.as_chunks::<LANES>());
-            let (nodes, nodes_left) = nodes.as_chunks_mut::<LANES>();
-            for ((left, right), nodes) in left.iter().zip(right).zip(nodes) {
-                hash_lanes(left.each_ref(), right.each_ref(), nodes);
-            }
-            if let (Some(first_left), Some(first_right)) = (left_over.first(), right_over.first()) {
-                let left = std::array::from_fn(|lane| left_over.get(lane).unwrap_or(first_left));
-                let right = std::array::from_fn(|lane| right_over.get(lane).unwrap_or(first_right));
-                let mut last = [[0; 32]; LANES];
-                hash_lanes(left, right, &mut last);
-                nodes_left.copy_from_slice(&last[..nodes_left.len()]);
-            }
+            hash_numbered(nodes, |number| [&left[number], &right[number]]);
         }
 
         /// What of a score's first block depends on the cell alone, so that
@@ -294,40 +309,44 @@ macro_rules! wide_jobs {
         /// The first word of each leaf's score: enough to reject nearly all.
         #[inline]
         #[target_feature(enable = $features)]
-        fn first_words(challenge: &PreparedChallenge, leaves: &Leaves) -> V {
-            let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h]: [V; 8] =
-                std::array::from_fn(|k| splat(challenge.after_eight_rounds[k]));
-            let mut w = [splat(0); 16];
-            eight_rounds!([a b c d e f g h] 8, T => leaves.with_constants[T - 8]);
-            eight_rounds!([a b c d e f g h] 16, T => add(expand_score(&mut w, T, challenge, leaves), splat(K[T])));
-            eight_rounds!([a b c d e f g h] 24, T => add(expand_score(&mut w, T, challenge, leaves), splat(K[T])));
-            eight_rounds!([a b c d e f g h] 32, T => add(expand(&mut w, T), splat(K[T])));
-            eight_rounds!([a b c d e f g h] 40, T => add(expand(&mut w, T), splat(K[T])));
-            eight_rounds!([a b c d e f g h] 48, T => add(expand(&mut w, T), splat(K[T])));
-            eight_rounds!([a b c d e f g h] 56, T => add(expand(&mut w, T), splat(K[T])));
-            let initial = std::array::from_fn(|k| splat(INITIAL[k]));
-            compress_padding!(add_each(initial, [a, b, c, d, e, f, g, h]))[0]
+        fn first_words<const N: usize>(challenge: &PreparedChallenge, leaves: &[Leaves; N]) -> [V; N] {
+            let initial: [V; 8] = std::array::from_fn(|k| splat(INITIAL[k]));
+            let k: &[u32; 64] = constants!(K);
+            let mut states = [initial; N];
+            for (state, leaves) in states.iter_mut().zip(leaves) {
+                let mut sum: [V; 8] = std::array::from_fn(|k| splat(challenge.after_eight_rounds[k]));
+                let mut w = [splat(0); 16];
+                eight_rounds!(8, T => round(&mut sum, T, leaves.with_constants[T - 8]));
+                eight_rounds!(16, T => round(&mut sum, T, add(expand_score(&mut w, T, challenge, leaves), splat(k[T]))));
+                eight_rounds!(24, T => round(&mut sum, T, add(expand_score(&mut w, T, challenge, leaves), splat(k[T]))));
+                for k in k[32..].as_chunks::<16>().0 {
+                    eight_rounds!(0, T => round(&mut sum, T, add(expand(&mut w, T), splat(k[T]))));
+                    eight_rounds!(8, T => round(&mut sum, T, add(expand(&mut w, T), splat(k[T]))));
+                }
+                *state = add_each(*state, sum);
+            }
+            compress_padding!(states).map(|state| state[0])
         }
 
-        /// Bit `k` of the n-th mask: leaf `k` may score at most as much as the
-        /// first word of `limits` for the n-th challenge says.
-        #[inline]
+        /// Bit `k` of mask `n` of a challenge: leaf `k` of group `n` may score
+        /// at most as much as the challenge's limit, a first word, says.
+        #[inline(never)]
         #[target_feature(enable = $features)]
-        fn sieve(
+        fn sieve<const N: usize>(
             challenges: &[PreparedChallenge],
             limits: &[u32; MAX_CHALLENGES],
-            cells: [&Cell; LANES],
-        ) -> [u32; MAX_CHALLENGES] {
-            let leaves = prepare(cells);
-            let mut masks = [0; MAX_CHALLENGES];
-            for ((challenge, limit), mask) in challenges.iter().zip(limits).zip(&mut masks) {
-                *mask = at_most(first_words(challenge, &leaves), splat(*limit));
+            cells: [[&Cell; LANES]; N],
+        ) -> [[u32; N]; MAX_CHALLENGES] {
+            let leaves = cells.map(|cells| prepare(cells));
+            let mut masks = [[0; N]; MAX_CHALLENGES];
+            for ((challenge, limit), masks) in challenges.iter().zip(limits).zip(&mut masks) {
+                *masks = first_words(challenge, &leaves).map(|words| at_most(words, splat(*limit)));
             }
             masks
         }
 
-        /// Calls `sift` for every group of leaves some of which may be within
-        /// `limits`, with the leaves' place in `strip`.
+        /// Calls `sift` with place in `strip`, challenge and limits for every
+        /// score that may be within its limit, by place and then by challenge.
         #[target_feature(enable = $features)]
         pub(crate) fn sift(
             challenges: &[PreparedChallenge],
@@ -335,30 +354,27 @@ macro_rules! wide_jobs {
             limits: &mut [u32; MAX_CHALLENGES],
             mut sift: impl FnMut(usize, usize, &mut [u32; MAX_CHALLENGES]),
         ) {
-            let (groups, left_over) = strip.as_chunks::<LANES>();
-            let mut pass = |start: usize, cells: [&Cell; LANES], count: usize| {
-                let masks = sieve(challenges, limits, cells);
-                if masks.iter().all(|mask| *mask == 0) {
-                    return;
-                }
-                let mut places: [usize; LANES] = [0; LANES];
-                for (place, lane) in LANE_OF.into_iter().enumerate() {
-                    places[lane] = place;
-                }
-                for (lane, place) in places.into_iter().enumerate().take(count) {
-                    for (challenge, mask) in masks.iter().enumerate() {
-                        if mask >> place & 1 == 1 {
-                            sift(start + lane, challenge, limits);
+            let from = |first: usize| std::array::from_fn(|lane| &strip[(first + lane).min(strip.len() - 1)]);
+            let mut first = 0;
+            while first < strip.len() {
+                let masks = if strip.len() - first > LANES {
+                    sieve(challenges, limits, [from(first), from(first + LANES)])
+                } else {
+                    sieve(challenges, limits, [from(first)]).map(|[mask]| [mask, 0])
+                };
+                if masks != [[0; 2]; MAX_CHALLENGES] {
+                    let in_order = (0..2 * LANES).take(strip.len() - first);
+                    for place in in_order {
+                        let element = LANE_OF.iter().position(|lane| *lane == place % LANES);
+                        let element = element.expect("every lane has its element");
+                        for (challenge, masks) in masks.iter().enumerate() {
+                            if masks[place / LANES] >> element & 1 == 1 {
+                                sift(first + place, challenge, limits);
+                            }
                         }
                     }
                 }
-            };
-            for (group, cells) in groups.iter().enumerate() {
-                pass(group * LANES, cells.each_ref(), LANES);
-            }
-            if let Some(first) = left_over.first() {
-                let cells = std::array::from_fn(|lane| left_over.get(lane).unwrap_or(first));
-                pass(groups.len() * LANES, cells, left_over.len());
+                first += 2 * LANES;
             }
         }
 
@@ -395,4 +411,4 @@ macro_rules! wide_jobs {
         }
     };
 }
-pub(crate) use {compress, compress_padding, eight_rounds, round, wide_jobs};
+pub(crate) use {compress, compress_padding, constants, eight_rounds, wide_jobs};

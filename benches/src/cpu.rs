@@ -1,0 +1,205 @@
+//! The hash jobs on one core and on all, beside the crate `hashtree-rs`.
+//!
+//! What is compared runs in turn, a slice of a few milliseconds each, and of
+//! every contender's slices the best counts: whatever disturbs a slice only
+//! slows it, so ratios hold on a machine that does other things as well.
+
+use std::sync::Barrier;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use spacetime_kernels::{Backend, MAX_CHALLENGES, Shape};
+
+use crate::workload::{Contender, Job, Workload};
+
+/// A slice lasts at least this long, and at least one pass.
+const SLICE: Duration = Duration::from_millis(12);
+
+/// What to measure.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The backends, in this order.
+    pub backends: Vec<Backend>,
+    /// Shape of the rows grown.
+    pub shape: Shape,
+    /// Threads of the second half of the run; with 1 there is none.
+    pub threads: usize,
+    /// Slices of each job on one thread, of which the best counts.
+    pub turns: usize,
+}
+
+impl Default for Options {
+    /// Every backend, the main network's rows, every core.
+    fn default() -> Self {
+        Self {
+            backends: Backend::available().to_vec(),
+            shape: Shape::new(13, 31).expect("the main network's shape"),
+            threads: thread::available_parallelism().map_or(1, usize::from),
+            turns: 7,
+        }
+    }
+}
+
+/// One job's rate on one backend: a flat object when serialised.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Measurement {
+    /// `portable`, `shani`, `avx2`, `avx512`, or `hashtree`: the crate measured beside ours.
+    pub backend: &'static str,
+    /// Threads that did it side by side.
+    pub threads: usize,
+    /// What was done.
+    pub job: Job,
+    /// A second, all threads together: compressions, pairs, compressions
+    /// (growing), leaves (scoring). With several challenges it counts scores:
+    /// leaves times challenges.
+    pub rate: f64,
+    /// log2 of the columns of the rows grown.
+    pub p: u8,
+    /// Mixing rounds of the rows grown.
+    pub rounds: u8,
+    /// Challenges scored in one pass; for [`Job::Score`] alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub challenges: Option<usize>,
+}
+
+/// Measures everything that `options` ask for and hands each result to
+/// `on_result` as soon as it stands: for each backend its jobs on one thread,
+/// in turn with `hashtree` (which is reported once, after the first backend),
+/// then for each backend its jobs on all threads.
+pub fn measure(options: &Options, mut on_result: impl FnMut(&Measurement)) {
+    let mut report_hashtree = true;
+    for &backend in &options.backends {
+        for measurement in on_one_thread(options, backend) {
+            if measurement.backend != Contender::Hashtree.name() || std::mem::take(&mut report_hashtree) {
+                on_result(&measurement);
+            }
+        }
+    }
+    if options.threads > 1 {
+        for &backend in &options.backends {
+            for (job, challenges) in JOBS {
+                on_result(&on_threads(options, backend, job, challenges));
+            }
+        }
+    }
+}
+
+/// The jobs and the challenges in one pass.
+const JOBS: [(Job, usize); 5] =
+    [(Job::Compress, 1), (Job::Pairs, 1), (Job::Grow, 1), (Job::Score, MAX_CHALLENGES), (Job::Score, 1)];
+
+/// `hashtree` and the jobs of `backend` in turn on this thread.
+pub fn on_one_thread(options: &Options, backend: Backend) -> Vec<Measurement> {
+    let mut contenders = vec![(Contender::Hashtree, Job::Pairs, 1)];
+    contenders.extend(JOBS.map(|(job, challenges)| (Contender::Ours(backend), job, challenges)));
+    let mut contenders: Vec<_> = contenders
+        .into_iter()
+        .map(|(contender, job, challenges)| {
+            let workload = Workload::new(contender, job, options.shape, challenges);
+            (workload, options.result(contender, 1, job, challenges))
+        })
+        .collect();
+    for _ in 0..options.turns {
+        for (workload, measurement) in &mut contenders {
+            measurement.rate = measurement.rate.max(rate_of_slice(workload));
+        }
+    }
+    contenders.into_iter().map(|(_, measurement)| measurement).collect()
+}
+
+/// One job on all threads, each with input and tables of its own.
+fn on_threads(options: &Options, backend: Backend, job: Job, challenges: usize) -> Measurement {
+    let mut measurement = options.result(Contender::Ours(backend), options.threads, job, challenges);
+    let together = Barrier::new(options.threads);
+    let one = || {
+        let mut workload = Workload::new(Contender::Ours(backend), job, options.shape, challenges);
+        let turn = |_| {
+            together.wait();
+            rate_of_slice(&mut workload)
+        };
+        (0..options.turns.min(3)).map(turn).collect::<Vec<f64>>()
+    };
+    let rates: Vec<Vec<f64>> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..options.threads).map(|_| scope.spawn(one)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("a measuring thread does not panic")).collect()
+    });
+    // Rates of one turn were reached side by side and add up.
+    let turns = (0..rates[0].len()).map(|turn| rates.iter().map(|rates| rates[turn]).sum());
+    measurement.rate = turns.fold(0.0, f64::max);
+    measurement
+}
+
+/// Units a second over one slice.
+fn rate_of_slice(workload: &mut Workload) -> f64 {
+    let (start, mut units) = (Instant::now(), 0);
+    loop {
+        workload.run();
+        units += workload.units;
+        let elapsed = start.elapsed();
+        if elapsed >= SLICE {
+            return units as f64 / elapsed.as_secs_f64();
+        }
+    }
+}
+
+impl Options {
+    fn result(&self, contender: Contender, threads: usize, job: Job, challenges: usize) -> Measurement {
+        Measurement {
+            backend: contender.name(),
+            threads,
+            job,
+            rate: 0.0,
+            p: self.shape.log2_columns(),
+            rounds: self.shape.rounds(),
+            challenges: (job == Job::Score).then_some(challenges),
+        }
+    }
+}
+
+/// A ratio of two rates of one run, and what it is held to.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Held {
+    /// What is divided by what.
+    pub name: &'static str,
+    /// What was measured.
+    pub ratio: f64,
+    /// What is aimed at.
+    pub goal: f64,
+    /// What passes: below the goal only where noise is allowed for.
+    pub least: f64,
+}
+
+impl Held {
+    /// Whether the ratio passes.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        self.ratio >= self.least
+    }
+}
+
+/// The ratios that releases are held to, out of the measurements of `backend`
+/// on one thread; `None` if one of the rates is missing.
+#[must_use]
+pub fn held(measurements: &[Measurement], backend: Backend) -> Option<Vec<Held>> {
+    let rate = |contender: Contender, job, challenges: Option<usize>| {
+        let wanted = |m: &&Measurement| {
+            (m.backend, m.threads, m.job) == (contender.name(), 1, job)
+                && (challenges.is_none() || m.challenges == challenges)
+        };
+        measurements.iter().find(wanted).map(|measurement| measurement.rate)
+    };
+    let ours = Contender::Ours(backend);
+    let yardstick = rate(Contender::Hashtree, Job::Pairs, None)?;
+    let (compress, grow) = (rate(ours, Job::Compress, None)?, rate(ours, Job::Grow, None)?);
+    let (one, eight) = (rate(ours, Job::Score, Some(1))?, rate(ours, Job::Score, Some(MAX_CHALLENGES))?);
+    let held = |name, ratio, goal, least| Held { name, ratio, goal, least };
+    Some(vec![
+        held("bare compressions / hashtree pairs", compress / yardstick, 1.6, 1.6),
+        held("Merkle pairs / hashtree pairs", rate(ours, Job::Pairs, None)? / yardstick, 1.0, 0.97),
+        held("growing / bare compressions", grow / compress, 0.85, 0.85),
+        held("growing / hashtree pairs", grow / yardstick, 1.3, 1.3),
+        held("leaves scored / hashtree pairs", one / yardstick, 1.0, 1.0),
+        held("scores, eight challenges / one", eight / one, 1.0, 1.0),
+    ])
+}

@@ -8,9 +8,9 @@ use bytemuck::{must_cast, must_cast_ref};
 use crate::merkle::Cell;
 use crate::plot::{PlotKey, RowIndex, Shape};
 use crate::score::{MAX_CHALLENGES, PreparedChallenge};
-use crate::sha256::{INITIAL, K, PADDING_KW, State, bytes_of};
+use crate::sha256::{INITIAL, K, PADDING_KW, State, bytes_of, eight_rounds};
 use crate::table::CellTable;
-use crate::wide::{compress, compress_padding, constants, eight_rounds, wide_jobs};
+use crate::wide::{compress, compress_padding, constants, wide_jobs};
 
 pub(crate) const LANES: usize = 16;
 type V = __m512i;

@@ -1,5 +1,7 @@
-//! Plain Rust, one row and one leaf at a time: what every other backend is
-//! compared with, and what runs where no other does (aarch64 for now).
+//! One row and one leaf at a time, without instructions that some CPU lacks:
+//! what every other backend is compared with, and what runs where no other
+//! does (aarch64 for now). Plain Rust throughout, but for the compression that
+//! grows rows on x86-64, which a test compares with the plain one.
 
 use crate::merkle::Cell;
 use crate::plot::{PlotKey, RowIndex, Shape};
@@ -7,8 +9,21 @@ use crate::score::{Best, Challenge, Hit, Score, Target};
 use crate::sha256::{INITIAL, PADDING_64, State, bytes_of, compress, words_of};
 use crate::table::CellTable;
 
+/// A single stream's compression, as fast as it is had without SHA
+/// instructions: assembly on x86-64 (`benches/RESULTS.md` has the numbers),
+/// which takes bytes.
+#[cfg(all(target_arch = "x86_64", unix))]
+fn compress_single(state: &mut State, block: &[u32; 16]) {
+    let bytes: [u8; 64] = bytemuck::must_cast(block.map(u32::to_be));
+    sha2_asm::compress256(state, &[bytes]);
+}
+
+#[cfg(not(all(target_arch = "x86_64", unix)))]
+use crate::sha256::compress as compress_single;
+
 /// Grows one row into `table`, whose cells are words in column order (PROTOCOL §2).
-pub(crate) fn grow(shape: Shape, key: &PlotKey, row: RowIndex, table: &mut [State]) {
+#[inline]
+fn grow(compress: impl Fn(&mut State, &[u32; 16]), shape: Shape, key: &PlotKey, row: RowIndex, table: &mut [State]) {
     let mask = shape.columns() - 1;
     let mut block = key.expand_block(row);
     let mut last = key.first_cell(row);
@@ -81,7 +96,7 @@ pub(crate) fn score_below(
 /// The rows, one after another, into the lanes of `table`.
 pub(crate) fn grow_lanes(shape: Shape, rows: &[(PlotKey, RowIndex)], table: &mut CellTable) {
     for (key, row) in rows {
-        grow(shape, key, *row, table.cells_mut());
+        grow(compress_single, shape, key, *row, table.cells_mut());
     }
 }
 
@@ -110,5 +125,31 @@ pub(crate) fn compress_chains(states: &mut [State], blocks: &[[u32; 16]], times:
 pub(crate) fn export(cells: &[State], bytes: &mut [Cell]) {
     for (bytes, cell) in bytes.iter_mut().zip(cells) {
         *bytes = bytes_of(cell);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row_of(compress: impl Fn(&mut State, &[u32; 16])) -> Vec<State> {
+        let shape = Shape::new(6, 5).expect("within bounds");
+        let mut table = vec![[0; 8]; shape.columns()];
+        grow(compress, shape, &PlotKey([3; 32]), RowIndex(1 << 33), &mut table);
+        table
+    }
+
+    #[test]
+    fn rows_are_those_of_plain_rust() {
+        assert_eq!(row_of(compress_single), row_of(compress));
+    }
+
+    #[test]
+    fn a_wrong_compression_makes_another_row() {
+        let wrong = |state: &mut State, block: &[u32; 16]| {
+            compress(state, block);
+            state[7] ^= 1;
+        };
+        assert_ne!(row_of(wrong), row_of(compress));
     }
 }

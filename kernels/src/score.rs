@@ -75,8 +75,8 @@ impl PreparedChallenge {
     pub(crate) fn new(challenge: &Challenge) -> Self {
         let words = words_of(&challenge.0);
         let mut state = INITIAL;
-        for (word, constant) in words.iter().zip(K) {
-            round(&mut state, word.wrapping_add(constant));
+        for t in 0..8 {
+            round(&mut state, t, words[t].wrapping_add(K[t]));
         }
         let mut schedule = words;
         for k in 0..7 {

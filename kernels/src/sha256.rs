@@ -68,27 +68,50 @@ pub(crate) const fn small_sigma_1(x: u32) -> u32 {
     x.rotate_right(17) ^ x.rotate_right(19) ^ (x >> 10)
 }
 
-/// One round; `word` is schedule plus constant.
+/// Round `t` (the names turn instead of the values); `word` is schedule plus constant.
 #[inline(always)]
-pub(crate) fn round(state: &mut State, word: u32) {
-    let [a, b, c, d, e, f, g, h] = *state;
-    let s1 = e.rotate_right(6) ^ e.rotate_right(11) ^ e.rotate_right(25);
-    let t1 = h.wrapping_add(word).wrapping_add(g ^ (e & (f ^ g))).wrapping_add(s1);
-    let s0 = a.rotate_right(2) ^ a.rotate_right(13) ^ a.rotate_right(22);
-    let t2 = s0.wrapping_add((a & b) | (c & (a | b)));
-    *state = [t1.wrapping_add(t2), a, b, c, d.wrapping_add(t1), e, f, g];
+pub(crate) fn round(state: &mut State, t: usize, word: u32) {
+    let [a, b, c, d, e, f, g, h] = [0, 1, 2, 3, 4, 5, 6, 7].map(|k: usize| k.wrapping_sub(t) & 7);
+    let s1 = state[e].rotate_right(6) ^ state[e].rotate_right(11) ^ state[e].rotate_right(25);
+    let choice = state[g] ^ (state[e] & (state[f] ^ state[g]));
+    let sum = state[h].wrapping_add(word).wrapping_add(choice).wrapping_add(s1);
+    let s0 = state[a].rotate_right(2) ^ state[a].rotate_right(13) ^ state[a].rotate_right(22);
+    let majority = (state[a] & state[b]) | (state[c] & (state[a] | state[b]));
+    state[d] = state[d].wrapping_add(sum);
+    state[h] = sum.wrapping_add(s0).wrapping_add(majority);
+}
+
+/// Eight rounds in place from `$from` on, `$t` being the round's number.
+macro_rules! eight_rounds {
+    ($from:expr, $t:ident => $round:expr) => {
+        eight_rounds!(@ $t => $round; $from, $from + 1, $from + 2, $from + 3, $from + 4, $from + 5, $from + 6, $from + 7)
+    };
+    (@ $t:ident => $round:expr; $($number:expr),+) => {$({
+        const $t: usize = $number;
+        $round
+    })+};
+}
+
+pub(crate) use eight_rounds;
+
+/// Word `t` of the schedule, 16 and up, in the place of word `t - 16`.
+#[inline(always)]
+fn expand(w: &mut [u32; 16], t: usize) -> u32 {
+    let early = w[t & 15].wrapping_add(small_sigma_0(w[(t + 1) & 15]));
+    w[t & 15] = early.wrapping_add(w[(t + 9) & 15]).wrapping_add(small_sigma_1(w[(t + 14) & 15]));
+    w[t & 15]
 }
 
 /// `C(state, block)`, feed-forward included, into `state`.
 pub(crate) fn compress(state: &mut State, block: &[u32; 16]) {
     let mut w = *block;
     let mut sum = *state;
-    for t in 0..64 {
-        if t >= 16 {
-            let early = w[t & 15].wrapping_add(small_sigma_0(w[(t + 1) & 15]));
-            w[t & 15] = early.wrapping_add(w[(t + 9) & 15]).wrapping_add(small_sigma_1(w[(t + 14) & 15]));
-        }
-        round(&mut sum, w[t & 15].wrapping_add(K[t]));
+    let (first, others) = K.split_at(16);
+    eight_rounds!(0, T => round(&mut sum, T, w[T].wrapping_add(first[T])));
+    eight_rounds!(8, T => round(&mut sum, T, w[T].wrapping_add(first[T])));
+    for k in others.as_chunks::<16>().0 {
+        eight_rounds!(0, T => round(&mut sum, T, expand(&mut w, T).wrapping_add(k[T])));
+        eight_rounds!(8, T => round(&mut sum, T, expand(&mut w, T).wrapping_add(k[T])));
     }
     for (word, sum) in state.iter_mut().zip(sum) {
         *word = word.wrapping_add(sum);

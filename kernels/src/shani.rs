@@ -54,45 +54,85 @@ fn load_bytes(cell: &Cell) -> [__m128i; 2] {
     [swap_bytes(low), swap_bytes(high)]
 }
 
-/// Four words of a table of sixty-four.
+/// Constants of sixty-four rounds, sixteen by sixteen and four by four.
+fn by_sixteen(table: &[u32; 64]) -> &[[[u32; 4]; 4]; 4] {
+    must_cast_ref(table)
+}
+
+/// Four rounds of each stream.
 #[inline]
 #[target_feature(enable = "sha,sse2,ssse3,sse4.1")]
-fn quad_of(table: &[u32; 64], quad: usize) -> __m128i {
-    let quads: &[[u32; 4]; 16] = must_cast_ref(table);
-    must_cast(quads[quad])
+fn four_rounds<const N: usize>(states: &mut [Packed; N], words: [__m128i; N]) {
+    for ([abef, cdgh], word) in states.iter_mut().zip(words) {
+        *cdgh = _mm_sha256rnds2_epu32(*cdgh, *abef, word);
+        *abef = _mm_sha256rnds2_epu32(*abef, *cdgh, _mm_shuffle_epi32::<0x0e>(word));
+    }
 }
 
-/// Four rounds of each stream; `$word` is schedule plus constants of stream `$n`.
-macro_rules! four_rounds {
-    ($states:ident, $n:ident => $word:expr) => {
-        for $n in 0..N {
-            let word = $word;
-            $states[$n][1] = _mm_sha256rnds2_epu32($states[$n][1], $states[$n][0], word);
-            $states[$n][0] = _mm_sha256rnds2_epu32($states[$n][0], $states[$n][1], _mm_shuffle_epi32::<0x0e>(word));
+/// Holds the compiler to the streams' turns: left alone it puts one stream
+/// behind the other where nothing binds them, and each waits for itself.
+#[inline]
+#[target_feature(enable = "sha,sse2,ssse3,sse4.1")]
+#[allow(unsafe_code)]
+fn meet<const N: usize>(states: &mut [Packed; N]) {
+    if let [first, second] = &mut states[..] {
+        // SAFETY: there is no instruction in it, and both registers stay as they are.
+        unsafe {
+            std::arch::asm!(
+                "/* {0} {1} */",
+                inout(xmm_reg) first[0],
+                inout(xmm_reg) second[0],
+                options(pure, nomem, nostack, preserves_flags)
+            );
         }
-    };
+    }
 }
 
-/// Rounds `4 · $quad` and on, the schedule of sixteen rounds later made beside them.
-macro_rules! scheduled_rounds {
-    ($states:ident, $w:ident, $($quad:literal)+) => {$(
-        four_rounds!($states, n => {
-            let (w, q) = (&mut $w[n], $quad & 3);
-            let word = _mm_add_epi32(w[q], quad_of(&K, $quad));
-            if $quad < 12 {
-                let early = _mm_sha256msg1_epu32(w[q], w[(q + 1) & 3]);
-                let middle = _mm_alignr_epi8::<4>(w[(q + 3) & 3], w[(q + 2) & 3]);
-                w[q] = _mm_sha256msg2_epu32(_mm_add_epi32(early, middle), w[(q + 3) & 3]);
-            }
-            word
-        });
-    )+};
+/// Schedule and constants of four rounds of each stream.
+#[inline]
+#[target_feature(enable = "sha,sse2,ssse3,sse4.1")]
+fn add_constants<const N: usize>(w: &[Block; N], quad: usize, constants: [u32; 4]) -> [__m128i; N] {
+    w.each_ref().map(|w| _mm_add_epi32(w[quad], must_cast(constants)))
 }
 
-macro_rules! padding_rounds {
-    ($states:ident, $($quad:literal)+) => {$(
-        four_rounds!($states, n => quad_of(&PADDING_KW, $quad));
-    )+};
+/// The schedule of sixteen rounds later, in the place of four words.
+#[inline]
+#[target_feature(enable = "sha,sse2,ssse3,sse4.1")]
+fn expand<const N: usize>(w: &mut [Block; N], quad: usize) {
+    for w in w {
+        let early = _mm_sha256msg1_epu32(w[quad], w[(quad + 1) & 3]);
+        let middle = _mm_alignr_epi8::<4>(w[(quad + 3) & 3], w[(quad + 2) & 3]);
+        w[quad] = _mm_sha256msg2_epu32(_mm_add_epi32(early, middle), w[(quad + 3) & 3]);
+    }
+}
+
+/// Sixteen rounds of each stream and the schedule of the next sixteen.
+#[inline]
+#[target_feature(enable = "sha,sse2,ssse3,sse4.1")]
+fn scheduled_rounds<const N: usize, const IN_TURN: bool>(
+    states: &mut [Packed; N],
+    w: &mut [Block; N],
+    constants: &[[u32; 4]; 4],
+) {
+    for (quad, constants) in constants.iter().enumerate() {
+        four_rounds(states, add_constants(w, quad, *constants));
+        if IN_TURN {
+            meet(states);
+        }
+        expand(w, quad);
+    }
+}
+
+/// The last sixteen rounds of each stream.
+#[inline]
+#[target_feature(enable = "sha,sse2,ssse3,sse4.1")]
+fn last_rounds<const N: usize, const IN_TURN: bool>(states: &mut [Packed; N], w: &[Block; N]) {
+    for (quad, constants) in by_sixteen(&K)[3].iter().enumerate() {
+        four_rounds(states, add_constants(w, quad, *constants));
+        if IN_TURN {
+            meet(states);
+        }
+    }
 }
 
 #[inline]
@@ -105,13 +145,18 @@ fn add_each<const N: usize>(left: [Packed; N], right: [Packed; N]) -> [Packed; N
     sums
 }
 
-/// `C($states, $w)` of each of `N` streams. In place, since the compiler
-/// would call so long a function instead, through memory.
+/// `C($states, $w)` of each of `N` streams, in place, since the compiler would
+/// call so long a function instead, through memory. Streams take turns where
+/// nothing else keeps ports busy; rows that grow do better a little apart, one
+/// computing while the other waits for its cells.
 macro_rules! compress {
-    ($states:expr, $w:expr) => {{
+    ($states:expr, $w:expr, in turn: $in_turn:literal) => {{
         let states: [Packed; N] = $states;
         let (mut sums, mut w): (_, [Block; N]) = (states, $w);
-        scheduled_rounds!(sums, w, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+        for constants in &by_sixteen(&K)[..3] {
+            scheduled_rounds::<N, $in_turn>(&mut sums, &mut w, constants);
+        }
+        last_rounds::<N, $in_turn>(&mut sums, &w);
         add_each(states, sums)
     }};
 }
@@ -121,7 +166,12 @@ macro_rules! compress_padding {
     ($states:expr) => {{
         let states: [Packed; N] = $states;
         let mut sums = states;
-        padding_rounds!(sums, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+        for constants in by_sixteen(&PADDING_KW) {
+            for constants in constants {
+                four_rounds(&mut sums, [must_cast(*constants); N]);
+                meet(&mut sums);
+            }
+        }
         add_each(states, sums)
     }};
 }
@@ -149,7 +199,7 @@ fn grow<const N: usize>(shape: Shape, rows: [(PlotKey, RowIndex); N], table: &mu
         for block in &mut blocks {
             block[10] = i as u32;
         }
-        last = compress!(last, blocks.map(must_cast));
+        last = compress!(last, blocks.map(must_cast), in turn: false);
         for (cell, last) in column.iter_mut().zip(last) {
             *cell = must_cast(unpack(last));
         }
@@ -165,7 +215,7 @@ fn grow<const N: usize>(shape: Shape, rows: [(PlotKey, RowIndex); N], table: &mu
                 let [other_low, other_high]: [__m128i; 2] = must_cast(table[before[lane][0] as usize & mask][lane]);
                 *w = [low, high, other_low, other_high];
             }
-            last = compress!(last, w);
+            last = compress!(last, w, in turn: false);
             for (cell, last) in table[i].iter_mut().zip(last) {
                 *cell = must_cast(unpack(last));
             }
@@ -181,7 +231,7 @@ fn hash_lanes<const N: usize>(left: [&Cell; N], right: [&Cell; N], nodes: &mut [
         let ([a, b], [c, d]) = (load_bytes(left), load_bytes(right));
         *w = [a, b, c, d];
     }
-    let states = compress_padding!(compress!([pack(&INITIAL); N], w));
+    let states = compress_padding!(compress!([pack(&INITIAL); N], w, in turn: true));
     for (node, state) in nodes.iter_mut().zip(states) {
         let [low, high] = unpack(state);
         *node = must_cast([swap_bytes(low), swap_bytes(high)]);
@@ -224,7 +274,14 @@ fn first_words<const N: usize>(challenge: &PreparedChallenge, cells: [[__m128i; 
         let second = _mm_add_epi32(_mm_sha256msg1_epu32(high, a), _mm_alignr_epi8::<4>(first, b));
         [first, _mm_sha256msg2_epu32(second, first), a, b]
     });
-    scheduled_rounds!(sums, w, 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+    for quad in 2..4 {
+        four_rounds(&mut sums, add_constants(&w, quad, by_sixteen(&K)[0][quad]));
+        expand(&mut w, quad);
+    }
+    for constants in &by_sixteen(&K)[1..3] {
+        scheduled_rounds::<N, true>(&mut sums, &mut w, constants);
+    }
+    last_rounds::<N, true>(&mut sums, &w);
     let states = compress_padding!(add_each([pack(&INITIAL); N], sums));
     // The first word is the uppermost of the first half.
     states.map(|state| _mm_extract_epi32::<3>(state[0]) as u32)
@@ -282,7 +339,8 @@ fn chains<const N: usize>(states: &mut [State; N], blocks: &[[u32; 16]], times: 
     let mut last = states.each_ref().map(|state| pack(state));
     for step in 0..times {
         // The n-th lane begins with the n-th block, so that lanes differ.
-        last = compress!(last, std::array::from_fn(|lane| must_cast(blocks[(step + lane) % blocks.len()])));
+        last =
+            compress!(last, std::array::from_fn(|lane| must_cast(blocks[(step + lane) % blocks.len()])), in turn: true);
     }
     *states = last.map(|last| must_cast(unpack(last)));
 }

@@ -14,17 +14,6 @@
 //! * `LANE_OF`, which says whose lane each element of those vectors is;
 //! * `at_most`, a mask with a bit for each element, and `prefetch`.
 
-/// Eight rounds in place from `$from` on, `$t` being the round's number.
-macro_rules! eight_rounds {
-    ($from:expr, $t:ident => $round:expr) => {
-        eight_rounds!(@ $t => $round; $from, $from + 1, $from + 2, $from + 3, $from + 4, $from + 5, $from + 6, $from + 7)
-    };
-    (@ $t:ident => $round:expr; $($number:expr),+) => {$({
-        const $t: usize = $number;
-        $round
-    })+};
-}
-
 /// Constants that the compiler does not see through: it would add them last,
 /// behind everything that a round waits for.
 macro_rules! constants {
@@ -411,4 +400,4 @@ macro_rules! wide_jobs {
         }
     };
 }
-pub(crate) use {compress, compress_padding, constants, eight_rounds, wide_jobs};
+pub(crate) use {compress, compress_padding, constants, wide_jobs};

@@ -1,5 +1,6 @@
 //! `spacetime plot`: makes plots and looks after them.
 
+mod check;
 mod create;
 mod inspect;
 mod many;
@@ -21,6 +22,10 @@ pub enum Verb {
     Create(Box<create::Create>),
     /// Goes on with plots that were interrupted.
     Resume(resume::Resume),
+    /// Looks at headers and roots, and grows a sample of rows again.
+    Check(check::Check),
+    /// Reads everything against the roots, and repairs it if asked.
+    Scrub(check::Scrub),
     /// Prints all that a plot's header says.
     Info(inspect::Info),
     /// Lists the plots in files and folders, a line each.
@@ -37,6 +42,8 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Create(create) => create.run(),
         Verb::Resume(resume) => resume.run(),
+        Verb::Check(check) => check.run(),
+        Verb::Scrub(scrub) => scrub.run(),
         Verb::Info(info) => info.run(),
         Verb::List(list) => list.run(),
         Verb::Remove(remove) => remove.run(),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
-use spacetime_plotter::Event;
+use spacetime_plotter::{Event, Phase, Step};
 
 use crate::out;
 
@@ -60,18 +60,38 @@ impl Screen {
         Self { bars, json }
     }
 
-    /// A bar for the work on `path`, whose rows have `row_bytes` bytes each.
-    pub(crate) fn start(&self, path: &Path, row_bytes: u64) -> Progress {
-        let bar = self.bars.as_ref().map(|bars| {
-            let style = "{msg} [{bar:30}] {percent:>3}%  {binary_bytes} of {binary_total_bytes}  {binary_bytes_per_sec}  {eta} left";
-            let style = ProgressStyle::with_template(style).expect("the template is well-formed").progress_chars("=> ");
-            let bar = bars.add(ProgressBar::new(0).with_style(style));
-            bar.set_message(path.file_name().unwrap_or_default().to_string_lossy().into_owned());
+    fn bar(&self, path: &Path) -> Option<ProgressBar> {
+        self.bars.as_ref().map(|bars| {
+            let bar = bars.add(ProgressBar::new(0).with_style(style(BYTES)));
+            bar.set_message(file_name(path));
             bar
-        });
+        })
+    }
+
+    /// A bar for work on the plot at `path` that goes in [`Step`]s.
+    pub(crate) fn start_steps(&self, path: &Path) -> StepProgress {
+        StepProgress { bar: self.bar(path), name: file_name(path) }
+    }
+
+    /// A bar for growing `path`, whose rows have `row_bytes` bytes each.
+    pub(crate) fn start(&self, path: &Path, row_bytes: u64) -> Progress {
+        let bar = self.bar(path);
         let state = State { began: Instant::now(), said: None, rows: 0, before: 0, grown: 0, done: 0 };
         Progress { path: path.to_owned(), bar, json: self.json, row_bytes, state: Mutex::new(state) }
     }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// How a bar counts.
+const BYTES: &str =
+    "{msg} [{bar:30}] {percent:>3}%  {binary_bytes} of {binary_total_bytes}  {binary_bytes_per_sec}  {eta} left";
+const ROWS: &str = "{msg} [{bar:30}] {percent:>3}%  {pos} of {len} rows  {eta} left";
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the template is well-formed").progress_chars("=> ")
 }
 
 impl Progress {
@@ -113,6 +133,44 @@ impl Progress {
             };
             // A reader that left is noticed when the result is printed.
             let _ = out::json(&line);
+        }
+    }
+}
+
+/// Shows how far reading, growing again or copying is.
+#[derive(Debug)]
+pub(crate) struct StepProgress {
+    bar: Option<ProgressBar>,
+    name: String,
+}
+
+impl StepProgress {
+    /// Takes in what happened.
+    pub(crate) fn see(&self, step: Step) {
+        let Some(bar) = &self.bar else { return };
+        match step {
+            Step::Began { phase, total } => {
+                let (doing, counted) = match phase {
+                    Phase::Reading => ("reading", BYTES),
+                    Phase::Growing => ("growing again", ROWS),
+                    Phase::Verifying => ("verifying", BYTES),
+                    Phase::Copying => ("copying", BYTES),
+                };
+                bar.set_style(style(counted));
+                bar.set_message(format!("{} {doing}", self.name));
+                bar.set_length(total);
+                bar.set_position(0);
+                bar.reset_eta();
+            }
+            Step::Advanced(more) => bar.inc(more),
+        }
+    }
+}
+
+impl Drop for StepProgress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
         }
     }
 }

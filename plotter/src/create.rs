@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use spacetime_kernels::{Cell, PlotKey, RowIndex, Shape};
-use spacetime_prover::{Layout, Plot, PlotHeader, PlotState, tree};
+use spacetime_prover::{HEADER_BYTES, Layout, Plot, PlotHeader, PlotState, tree};
 use tracing::{info, warn};
 
 use crate::batch::{BatchShape, Scratch, UNIT_ROWS, run_roots};
@@ -18,7 +18,7 @@ use crate::memory::batch_rows;
 use crate::params::PlotParams;
 use crate::platform;
 use crate::storage::Storage;
-use crate::trailer::{Plan, Progress, Trailer, TrailerError, new_path, tmp_path};
+use crate::trailer::{Destination, Plan, PlanKind, Progress, Trailer, TrailerError, new_path, tmp_path};
 
 /// Bytes that stay free on the disk: a hundredth of the plot, between these.
 const MIN_MARGIN: u64 = 1 << 20;
@@ -84,7 +84,7 @@ fn with_margin(end: u64) -> u64 {
 /// If the parameters make no plot, or memory is not there.
 pub fn estimate(params: &PlotParams, out: &Path, options: &CreateOptions<'_>) -> Result<Estimate, CreateError> {
     let (header, state) = params.header()?;
-    let plan = Plan { header, state, destination: None };
+    let plan = Plan { header, state, kind: PlanKind::Grown, destination: None };
     let layout = plan.layout().map_err(CreateError::trailer(out))?;
     let (batch_rows, memory) = batch_rows(&plan.header, &layout, options.engine, options.threads, options.memory)?;
     let key = plan.header.key();
@@ -137,17 +137,17 @@ pub fn create(params: &PlotParams, path: &Path, options: &CreateOptions<'_>) -> 
 pub(crate) fn create_towards(
     params: &PlotParams,
     path: &Path,
-    destination: Option<PathBuf>,
+    destination: Option<Destination>,
     options: &CreateOptions<'_>,
 ) -> Result<Created, CreateError> {
     let began = Instant::now();
     let (header, state) = params.header()?;
-    let plan = Plan { header, state, destination };
+    let plan = Plan { header, state, kind: PlanKind::Grown, destination };
     let layout = plan.layout().map_err(CreateError::trailer(path))?;
     let (batch_rows, _) = batch_rows(&plan.header, &layout, options.engine, options.threads, options.memory)?;
     let folder = folder_of(path);
     std::fs::create_dir_all(folder).map_err(CreateError::io(folder, "cannot create the folder"))?;
-    let file = begin(path, &plan, &layout, options)?;
+    let file = begin(path, &plan, &layout, &Begin { force: options.force, preallocate: options.preallocate })?;
     let build = Build {
         storage: &file,
         plan: &plan,
@@ -185,16 +185,25 @@ pub fn remove_stillborn(new: &Path) -> Result<(), CreateError> {
     }
 }
 
+/// How a new file is begun.
+pub(crate) struct Begin {
+    /// Over a plot or an unfinished plot of the same name.
+    pub(crate) force: bool,
+    /// With all of its space reserved.
+    pub(crate) preallocate: bool,
+}
+
 /// Puts `NAME.plot.tmp` there, whole: header, plan, space; locked by this process.
-fn begin(path: &Path, plan: &Plan, layout: &Layout, options: &CreateOptions<'_>) -> Result<File, CreateError> {
+/// What an interrupted copy left makes way, for its sources are whole.
+pub(crate) fn begin(path: &Path, plan: &Plan, layout: &Layout, options: &Begin) -> Result<File, CreateError> {
     let (tmp, new) = (tmp_path(path), new_path(path));
     let folder = folder_of(path);
     if !options.force && path.try_exists().map_err(CreateError::io(path, "cannot look for it"))? {
         return Err(CreateError::Exists(path.to_owned()));
     }
     if tmp.try_exists().map_err(CreateError::io(&tmp, "cannot look for it"))? {
-        let _unfinished = open_locked(&tmp)?;
-        if !options.force {
+        let unfinished = open_locked(&tmp)?;
+        if !options.force && !is_leftover(&unfinished, plan) {
             return Err(CreateError::Unfinished(tmp));
         }
         std::fs::remove_file(&tmp).map_err(CreateError::io(&tmp, "cannot remove it"))?;
@@ -239,6 +248,23 @@ fn begin(path: &Path, plan: &Plan, layout: &Layout, options: &CreateOptions<'_>)
     }
 }
 
+/// Whether an unfinished file is what an interrupted copy left: with a copy's
+/// plan, or complete but for its name and the very plot that is to be copied now.
+fn is_leftover(file: &File, plan: &Plan) -> bool {
+    match Trailer::read_plan(file) {
+        Ok((found, _)) => found.kind == PlanKind::Copied,
+        Err(TrailerError::NoPlan) if plan.kind == PlanKind::Copied => {
+            let mut header = [0; HEADER_BYTES];
+            let header = file.read_at(&mut header, 0).ok().and_then(|()| PlotHeader::decode(&header).ok());
+            header.is_some_and(|found| {
+                let PlotHeader { root, plot_id, .. } = found.clone();
+                found == PlotHeader { state: plan.state, root, plot_id, ..plan.header.clone() }
+            })
+        }
+        Err(_) => false,
+    }
+}
+
 /// Opens the file that is to become the new plot, locked; another process may do the same at this moment.
 fn open_new(new: &Path) -> Result<File, CreateError> {
     loop {
@@ -257,7 +283,8 @@ fn open_new(new: &Path) -> Result<File, CreateError> {
     }
 }
 
-fn is_still(path: &Path, file: &File) -> bool {
+/// Whether `path` names the open `file`.
+pub(crate) fn is_still(path: &Path, file: &File) -> bool {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
@@ -315,6 +342,7 @@ pub(crate) fn open_unfinished(tmp: &Path) -> Result<Unfinished, CreateError> {
     let file = open_locked(tmp)?;
     let trailer_error = CreateError::trailer(tmp);
     match Trailer::read_plan(&file) {
+        Ok((plan, _)) if plan.kind == PlanKind::Copied => Err(CreateError::InterruptedCopy(tmp.to_owned())),
         Ok((plan, trailer)) => Ok(Unfinished::Growing(file, plan, trailer)),
         Err(TrailerError::NoPlan) => {
             // The trailer goes last, so header and roots are whole if this is ours.

@@ -105,6 +105,9 @@ pub enum CreateError {
         /// Why.
         reason: String,
     },
+    /// A copy begins anew, for its sources are whole.
+    #[error("{}: is a copy that was interrupted: run `spacetime plot merge` or `compact` again, it begins anew", .0.display())]
+    InterruptedCopy(PathBuf),
     /// A finished plot that was to be read is bad.
     #[error(transparent)]
     Plot(#[from] PlotError),

@@ -3,6 +3,7 @@
 //! * [`create`] grows a plot, [`resume`] goes on with one that was interrupted.
 //! * [`check`] looks at header, roots and a sample of rows, [`scrub`] reads all
 //!   of a plot and heals it.
+//! * [`merge`] makes one plot of parts, [`compact`] gives a plot other segments.
 //! * [`Engine`] is who grows the rows; [`Cpu`] is the one there is.
 //! * [`Control`] stops and holds back, [`Event`]s and [`Step`]s tell how far it is.
 
@@ -10,11 +11,14 @@ mod batch;
 mod build;
 mod check;
 mod columns;
+mod compact;
 mod control;
+mod copy;
 mod create;
 mod engine;
 mod error;
 mod memory;
+mod merge;
 mod params;
 mod platform;
 mod progress;
@@ -28,12 +32,15 @@ mod write;
 
 pub use build::{Event, Events};
 pub use check::{CheckOptions, CheckReport, Finding, check};
+pub use compact::compact;
 pub use control::{Control, Stopped};
+pub use copy::{CopyError, CopyOptions};
 pub use create::{
     CreateOptions, Created, Estimate, create, estimate, finished_path, growing_time, remove_stillborn, resume,
 };
 pub use engine::{Cpu, Engine, Worker};
 pub use error::{BuildError, CreateError};
+pub use merge::merge;
 pub use params::{ParamsError, PlotParams, default_rows_per_segment};
 pub use platform::{available_memory, peak_memory};
 pub use progress::{Phase, Step, Steps};

@@ -1,6 +1,7 @@
 //! What a plot under construction keeps behind its roots: two slots for
 //! progress, written in turn, a page that names the process at work, and a
-//! page with the plan. It is cut off when the plot is complete.
+//! page with the plan. It is cut off when the plot is complete, or stays until
+//! a staged plot has been moved to where it belongs.
 //!
 //! ```text
 //! roots end, aligned | slot 0 | slot 1 | holder page | plan page | end of file
@@ -26,11 +27,14 @@
 //! |---|---|---|
 //! | 0 | 8 | magic `SPCTPLAN` |
 //! | 8 | 4 | version = 1 |
-//! | 12 | 4 | state the plot ends in, as in a header |
+//! | 12 | 1 | state the plot ends in, as in a header |
+//! | 13 | 1 | kind: 0 grown here, 1 copied from other plots |
+//! | 14 | 2 | zero |
 //! | 16 | 8 | bytes of a slot |
 //! | 24 | 240 | the header's fields while building |
-//! | 264 | 2 | length of a path |
-//! | 266 | … | where a staged plot goes, UTF-8; empty if nowhere |
+//! | 264 | 8 | rows per segment that a staged plot gets where it goes |
+//! | 272 | 2 | length of a path |
+//! | 274 | … | where a staged plot goes, UTF-8; empty if nowhere |
 //! | 4064 | 32 | sha256 of bytes 0..4064 |
 
 use std::io;
@@ -56,7 +60,8 @@ const AT_LEVELS: usize = 34;
 /// Bytes of a header before its reserved ones.
 const HEADER_FIELDS: usize = 240;
 const AT_HEADER: usize = 24;
-const AT_PATH_LENGTH: usize = AT_HEADER + HEADER_FIELDS;
+const AT_DESTINATION_ROWS: usize = AT_HEADER + HEADER_FIELDS;
+const AT_PATH_LENGTH: usize = AT_DESTINATION_ROWS + 8;
 const AT_PATH: usize = AT_PATH_LENGTH + 2;
 const MAX_PATH: usize = AT_CHECKSUM - AT_PATH;
 const _: () = assert!(AT_LEVELS + MAX_ENTRIES < AT_CHECKSUM);
@@ -68,8 +73,26 @@ pub(crate) struct Plan {
     pub(crate) header: PlotHeader,
     /// Complete or part.
     pub(crate) state: PlotState,
-    /// Where it is compacted to once it is complete, if it is a staged one.
-    pub(crate) destination: Option<PathBuf>,
+    /// Grown or copied.
+    pub(crate) kind: PlanKind,
+    /// Where it goes once it is complete, if it is a staged one.
+    pub(crate) destination: Option<Destination>,
+}
+
+/// Where the cells come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PlanKind {
+    /// They are grown, and growing goes on where it was interrupted.
+    Grown,
+    /// They are copied from other plots, and copying begins anew.
+    Copied,
+}
+
+/// Where a staged plot goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Destination {
+    pub(crate) path: PathBuf,
+    pub(crate) rows_per_segment: u64,
 }
 
 /// Why a trailer cannot be used.
@@ -84,7 +107,9 @@ pub(crate) enum TrailerError {
     #[error("its plan has version {0}, this program knows version {PLAN_VERSION}")]
     Version(u32),
     #[error("its plan says state {0}, known are 1 and 2")]
-    State(u32),
+    State(u8),
+    #[error("its plan says kind {0}, known are 0 and 1")]
+    Kind(u8),
     #[error("its plan says {0}")]
     Header(#[from] HeaderError),
     #[error("its plan says {0}")]
@@ -103,19 +128,22 @@ impl Plan {
 
     fn encode(&self, slot_bytes: u64) -> Result<[u8; PAGE], TrailerError> {
         let mut page = [0; PAGE];
-        let path = match &self.destination {
-            None => "",
-            Some(path) => {
-                path.to_str().filter(|path| path.len() <= MAX_PATH).ok_or_else(|| TrailerError::Path(path.clone()))?
+        let (path, destination_rows) = match &self.destination {
+            None => ("", 0),
+            Some(Destination { path, rows_per_segment }) => {
+                let text = path.to_str().filter(|path| path.len() <= MAX_PATH);
+                (text.ok_or_else(|| TrailerError::Path(path.clone()))?, *rows_per_segment)
             }
         };
-        let state: u32 = if self.state == PlotState::Part { 2 } else { 1 };
+        let state = if self.state == PlotState::Part { 2 } else { 1 };
+        let kind = if self.kind == PlanKind::Copied { 1 } else { 0 };
         let mut put = |at: usize, field: &[u8]| page[at..at + field.len()].copy_from_slice(field);
         put(0, &PLAN_MAGIC);
         put(8, &PLAN_VERSION.to_le_bytes());
-        put(12, &state.to_le_bytes());
+        put(12, &[state, kind]);
         put(16, &slot_bytes.to_le_bytes());
         put(AT_HEADER, &self.header.encode()[..HEADER_FIELDS]);
+        put(AT_DESTINATION_ROWS, &destination_rows.to_le_bytes());
         put(AT_PATH_LENGTH, &(path.len() as u16).to_le_bytes());
         put(AT_PATH, path.as_bytes());
         let checksum = Sha256::digest(&page[..AT_CHECKSUM]);
@@ -134,10 +162,15 @@ impl Plan {
         if version != PLAN_VERSION {
             return Err(TrailerError::Version(version));
         }
-        let state = match u32::from_le_bytes(field(page, 12)) {
+        let state = match page[12] {
             1 => PlotState::Complete,
             2 => PlotState::Part,
             other => return Err(TrailerError::State(other)),
+        };
+        let kind = match page[13] {
+            0 => PlanKind::Grown,
+            1 => PlanKind::Copied,
+            other => return Err(TrailerError::Kind(other)),
         };
         let mut header = [0; PAGE];
         header[..HEADER_FIELDS].copy_from_slice(&page[AT_HEADER..][..HEADER_FIELDS]);
@@ -147,8 +180,9 @@ impl Plan {
         let length = usize::from(u16::from_le_bytes(field(page, AT_PATH_LENGTH)));
         let path = page[AT_PATH..AT_CHECKSUM].get(..length).and_then(|path| std::str::from_utf8(path).ok());
         let path = path.ok_or(TrailerError::Checksum)?;
-        let destination = (!path.is_empty()).then(|| PathBuf::from(path));
-        Ok((Self { header, state, destination }, u64::from_le_bytes(field(page, 16))))
+        let rows_per_segment = u64::from_le_bytes(field(page, AT_DESTINATION_ROWS));
+        let destination = (!path.is_empty()).then(|| Destination { path: path.into(), rows_per_segment });
+        Ok((Self { header, state, kind, destination }, u64::from_le_bytes(field(page, 16))))
     }
 }
 

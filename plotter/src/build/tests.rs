@@ -13,6 +13,7 @@ use crate::create::{CreateOptions, grow_on};
 use crate::engine::{Cpu, Worker};
 use crate::error::CreateError;
 use crate::params::PlotParams;
+use crate::trailer::PlanKind;
 
 /// Smallest piece of a write that survives or is lost as a whole.
 const SECTOR: usize = 512;
@@ -141,7 +142,7 @@ fn plan(rows: u64, rows_per_segment: u64) -> Plan {
         first_row: None,
     };
     let (header, state) = params.header().expect("good parameters");
-    Plan { header, state, destination: None }
+    Plan { header, state, kind: PlanKind::Grown, destination: None }
 }
 
 /// The file as it stands when growing begins.

@@ -8,7 +8,7 @@ use clap::{ArgAction, Parser, Subcommand};
 
 use crate::exit::one_line;
 use crate::log::Verbosity;
-use crate::{Code, Failure, keys, manual, plot, verify};
+use crate::{Code, Failure, bench, keys, manual, plot, verify};
 
 /// Plot, check, prove and verify: proof of space-time at hardware speed.
 ///
@@ -45,6 +45,11 @@ enum Verb {
     },
     /// Judges proofs.
     Verify(verify::Verify),
+    /// Measures what this machine does.
+    Bench {
+        #[command(subcommand)]
+        verb: bench::Verb,
+    },
     /// Prints a completion script for a shell.
     Completions {
         /// The shell that will read it.
@@ -68,6 +73,7 @@ impl Cli {
             Verb::Keys { verb } => keys::run(verb),
             Verb::Plot { verb } => plot::run(verb),
             Verb::Verify(verify) => verify.run(),
+            Verb::Bench { verb } => bench::run(verb),
             Verb::Completions { shell } => manual::completions(shell),
             Verb::Man(man) => man.run(),
         }

@@ -5,19 +5,22 @@
 //! * [`Plot`] reads one and makes a [`Proof`] of a leaf.
 //! * [`check`], [`verify`] and [`verify_batch`] judge proofs, cheapest rule
 //!   first. They need no disk and no thread pool.
+//! * [`farm::Farm`] keeps many plots open, searches them together and proves what it found.
 
+pub mod farm;
 mod header;
 mod hex;
 mod layout;
+mod platform;
 mod plot;
-mod positioned;
 mod proof;
 pub mod tree;
 mod verify;
 
+pub use farm::{Farm, FarmOptions, SearchOptions, SearchReport, Strategy};
 pub use header::{HEADER_BYTES, HeaderError, PlotHeader, PlotState};
 pub use layout::{Layout, LayoutError, Strip};
+pub use platform::{read_exact_at, write_all_at};
 pub use plot::{Plot, PlotError};
-pub use positioned::{read_exact_at, write_all_at};
 pub use proof::{MAX_SIBLINGS, Proof, ProofRecord};
 pub use verify::{Expected, VerifyError, check, verify, verify_batch};

@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use crate::header::{HEADER_BYTES, HeaderError, PlotHeader, PlotState};
 use crate::layout::{Layout, LayoutError};
-use crate::positioned::read_exact_at;
+use crate::platform::read_exact_at;
 use crate::proof::Proof;
 use crate::tree::{ceil_log2, path as tree_path};
 

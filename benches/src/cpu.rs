@@ -2,7 +2,8 @@
 //!
 //! What is compared runs in turn, a slice of a few milliseconds each, and of
 //! every contender's slices the best counts: whatever disturbs a slice only
-//! slows it, so ratios hold on a machine that does other things as well.
+//! slows it. One thread is timed by the processor time it was given, several by
+//! the clock, so ratios hold on a machine that does other things as well.
 
 use std::sync::Barrier;
 use std::thread;
@@ -50,9 +51,10 @@ pub struct Measurement {
     pub threads: usize,
     /// What was done.
     pub job: Job,
-    /// A second, all threads together: compressions, pairs, compressions
-    /// (growing), leaves (scoring). With several challenges it counts scores:
-    /// leaves times challenges.
+    /// A second (of processor time with one thread, of the clock with several),
+    /// all threads together: compressions, pairs, compressions (growing),
+    /// leaves (scoring). With several challenges it counts scores: leaves times
+    /// challenges.
     pub rate: f64,
     /// log2 of the columns of the rows grown.
     pub p: u8,
@@ -102,7 +104,7 @@ pub fn on_one_thread(options: &Options, backend: Backend) -> Vec<Measurement> {
         .collect();
     for _ in 0..options.turns {
         for (workload, measurement) in &mut contenders {
-            measurement.rate = measurement.rate.max(rate_of_slice(workload));
+            measurement.rate = measurement.rate.max(rate_of_slice(workload, processor_time));
         }
     }
     contenders.into_iter().map(|(_, measurement)| measurement).collect()
@@ -111,12 +113,12 @@ pub fn on_one_thread(options: &Options, backend: Backend) -> Vec<Measurement> {
 /// One job on all threads, each with input and tables of its own.
 fn on_threads(options: &Options, backend: Backend, job: Job, challenges: usize) -> Measurement {
     let mut measurement = options.result(Contender::Ours(backend), options.threads, job, challenges);
-    let together = Barrier::new(options.threads);
+    let (together, start) = (Barrier::new(options.threads), Instant::now());
     let one = || {
         let mut workload = Workload::new(Contender::Ours(backend), job, options.shape, challenges);
         let turn = |_| {
             together.wait();
-            rate_of_slice(&mut workload)
+            rate_of_slice(&mut workload, || start.elapsed())
         };
         (0..options.turns.min(3)).map(turn).collect::<Vec<f64>>()
     };
@@ -130,17 +132,31 @@ fn on_threads(options: &Options, backend: Backend, job: Job, challenges: usize) 
     measurement
 }
 
-/// Units a second over one slice.
-fn rate_of_slice(workload: &mut Workload) -> f64 {
-    let (start, mut units) = (Instant::now(), 0);
+/// Units a second over one slice, by `clock`.
+fn rate_of_slice(workload: &mut Workload, clock: impl Fn() -> Duration) -> f64 {
+    let (start, mut units) = (clock(), 0);
     loop {
         workload.run();
         units += workload.units;
-        let elapsed = start.elapsed();
+        let elapsed = clock() - start;
         if elapsed >= SLICE {
             return units as f64 / elapsed.as_secs_f64();
         }
     }
+}
+
+/// Time that this thread has run for.
+#[cfg(unix)]
+fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).expect("no thread has run for less than nothing")
+}
+
+/// The clock, where threads have none of their own.
+#[cfg(not(unix))]
+fn processor_time() -> Duration {
+    static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+    START.elapsed()
 }
 
 impl Options {
@@ -202,4 +218,58 @@ pub fn held(measurements: &[Measurement], backend: Backend) -> Option<Vec<Held>>
         held("leaves scored / hashtree pairs", one / yardstick, 1.0, 1.0),
         held("scores, eight challenges / one", eight / one, 1.0, 1.0),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn quick() -> Options {
+        Options { shape: Shape::new(4, 1).expect("within bounds"), threads: 2, turns: 1, ..Options::default() }
+    }
+
+    #[test]
+    fn every_job_of_every_backend_is_reported_once() {
+        let mut reported = Vec::new();
+        measure(&quick(), |measurement| {
+            assert!(measurement.rate > 0.0, "{measurement:?}");
+            reported.push((measurement.backend, measurement.threads, measurement.job, measurement.challenges));
+        });
+        assert_eq!(reported.len(), 1 + Backend::available().len() * JOBS.len() * 2);
+        assert!(reported.contains(&("hashtree", 1, Job::Pairs, None)));
+        let mut distinct = std::collections::HashSet::new();
+        assert!(reported.into_iter().all(|result| distinct.insert(result)));
+    }
+
+    #[test]
+    fn a_measurement_is_a_flat_object() {
+        let measurement = quick().result(Contender::Hashtree, 1, Job::Pairs, 1);
+        let object = serde_json::to_value(measurement).expect("it serialises");
+        let expected = serde_json::json!({
+            "backend": "hashtree", "threads": 1, "job": "pairs", "rate": 0.0, "p": 4, "rounds": 1,
+        });
+        assert_eq!(object, expected);
+    }
+
+    #[test]
+    fn ratios_are_held_to_their_least() {
+        let backend = Backend::PORTABLE;
+        let measurement =
+            |contender, job, challenges, rate| Measurement { rate, ..quick().result(contender, 1, job, challenges) };
+        let measured = |pairs| {
+            vec![
+                measurement(Contender::Hashtree, Job::Pairs, 1, 100.0),
+                measurement(Contender::Ours(backend), Job::Compress, 1, 170.0),
+                measurement(Contender::Ours(backend), Job::Pairs, 1, pairs),
+                measurement(Contender::Ours(backend), Job::Grow, 1, 150.0),
+                measurement(Contender::Ours(backend), Job::Score, MAX_CHALLENGES, 120.0),
+                measurement(Contender::Ours(backend), Job::Score, 1, 110.0),
+            ]
+        };
+        let passing = held(&measured(98.0), backend).expect("every rate is there");
+        assert!(passing.iter().all(Held::passes), "{passing:?}");
+        let failing = held(&measured(96.0), backend).expect("every rate is there");
+        assert_eq!(failing.iter().filter(|held| !held.passes()).count(), 1);
+        assert_eq!(held(&measured(98.0)[1..], backend), None);
+    }
 }

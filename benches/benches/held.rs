@@ -5,12 +5,13 @@
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use spacetime_benches::cpu::{self, Options};
 use spacetime_kernels::Backend;
 
 fn main() -> ExitCode {
-    let options = Options { turns: 15, ..Options::default() };
+    let options = Options { turns: 15, budget: Duration::from_secs(600), ..Options::default() };
     let backend = match std::env::var("SPACETIME_BACKEND") {
         Ok(name) => Backend::named(&name).expect("SPACETIME_BACKEND names a backend of this CPU"),
         Err(_) => Backend::fastest(),

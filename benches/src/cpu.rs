@@ -6,6 +6,7 @@
 //! the clock, so ratios hold on a machine that does other things as well.
 
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,9 @@ pub struct Options {
     pub threads: usize,
     /// Slices of each job on one thread, of which the best counts.
     pub turns: usize,
+    /// How long it may take by the clock, roughly: on a machine busy with
+    /// other things there are fewer turns instead, but at least one.
+    pub budget: Duration,
 }
 
 impl Default for Options {
@@ -38,6 +42,7 @@ impl Default for Options {
             shape: Shape::new(13, 31).expect("the main network's shape"),
             threads: thread::available_parallelism().map_or(1, usize::from),
             turns: 7,
+            budget: Duration::from_secs(24),
         }
     }
 }
@@ -102,7 +107,12 @@ pub fn on_one_thread(options: &Options, backend: Backend) -> Vec<Measurement> {
             (workload, options.result(contender, 1, job, challenges))
         })
         .collect();
-    for _ in 0..options.turns {
+    // Half the budget is for one thread, half for several.
+    let (start, share) = (Instant::now(), options.budget / 2 / options.backends.len().max(1) as u32);
+    for turn in 0..options.turns {
+        if turn > 0 && start.elapsed() > share {
+            break;
+        }
         for (workload, measurement) in &mut contenders {
             measurement.rate = measurement.rate.max(rate_of_slice(workload, processor_time));
         }
@@ -113,14 +123,23 @@ pub fn on_one_thread(options: &Options, backend: Backend) -> Vec<Measurement> {
 /// One job on all threads, each with input and tables of its own.
 fn on_threads(options: &Options, backend: Backend, job: Job, challenges: usize) -> Measurement {
     let mut measurement = options.result(Contender::Ours(backend), options.threads, job, challenges);
-    let (together, start) = (Barrier::new(options.threads), Instant::now());
+    let share = options.budget / 2 / (options.backends.len() * JOBS.len()).max(1) as u32;
+    let (together, enough, start) = (Barrier::new(options.threads), AtomicBool::new(false), Instant::now());
     let one = || {
         let mut workload = Workload::new(Contender::Ours(backend), job, options.shape, challenges);
-        let turn = |_| {
+        let mut rates = Vec::new();
+        while rates.len() < options.turns.min(3) {
+            // One decides for all, or some would wait for others forever.
+            if together.wait().is_leader() {
+                enough.store(!rates.is_empty() && start.elapsed() > share, Ordering::Relaxed);
+            }
             together.wait();
-            rate_of_slice(&mut workload, || start.elapsed())
-        };
-        (0..options.turns.min(3)).map(turn).collect::<Vec<f64>>()
+            if enough.load(Ordering::Relaxed) {
+                break;
+            }
+            rates.push(rate_of_slice(&mut workload, || start.elapsed()));
+        }
+        rates
     };
     let rates: Vec<Vec<f64>> = thread::scope(|scope| {
         let threads: Vec<_> = (0..options.threads).map(|_| scope.spawn(one)).collect();

@@ -204,8 +204,11 @@ impl Build<'_> {
         storage.sync()?;
         storage.write_at(&header.encode(), 0)?;
         storage.sync()?;
-        storage.set_len(layout.file_bytes())?;
-        storage.sync()?;
+        // A staged plot needs its plan until it has been moved.
+        if plan.destination.is_none() {
+            storage.set_len(layout.file_bytes())?;
+            storage.sync()?;
+        }
         storage.forget(0, HEADER_BYTES as u64);
         Ok(header)
     }

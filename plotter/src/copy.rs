@@ -1,8 +1,11 @@
 //! Copying cells into a plot with other segments, every strip verified on the
 //! way: what `merge`, `compact` and staged plots have in common.
 
+mod cuts;
+mod error;
+
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use bytemuck::cast_slice;
@@ -10,27 +13,24 @@ use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use spacetime_kernels::{Backend, Cell, ColumnIndex, plot_id};
 use spacetime_prover::{Layout, Plot, PlotError, PlotHeader, PlotState, tree};
-use thiserror::Error;
 use tracing::info;
 
 use crate::control::Control;
 use crate::create::{Begin, Created, begin, publish};
 use crate::error::{BuildError, CreateError};
-use crate::memory::allowed;
 use crate::progress::{Phase, Step, Steps};
 use crate::roots::RootStack;
 use crate::storage::Storage;
-use crate::sweep::{BUFFERS, read_ahead, roots_of};
+use crate::sweep::{read_ahead, roots_of};
 use crate::trailer::{Plan, tmp_path};
 use crate::write::{Gather, WRITE_CELLS};
 
-/// Fewest cells of a block: below it the disk only seeks.
-const MIN_BLOCK_CELLS: u64 = 1 << 12;
-/// What a cell of a block takes: the buffers, what is gathered for writing, and
-/// its nodes while they are folded.
-const BLOCK_COPIES: u64 = BUFFERS + 4;
 /// Bytes after which what was written is synced, so that the page cache stays other programs'.
 const SYNC_BYTES: u64 = 1 << 30;
+
+pub use error::CopyError;
+
+use cuts::{Block, Cuts};
 
 /// With what, and how gently, plots are copied.
 #[derive(Clone, Copy)]
@@ -49,73 +49,6 @@ pub struct CopyOptions<'a> {
     pub control: &'a Control,
     /// Hears how far it is.
     pub steps: Steps<'a>,
-}
-
-/// Why plots were not merged or compacted. Every message names the file.
-#[derive(Debug, Error)]
-pub enum CopyError {
-    /// A source cannot be opened or read, or is damaged.
-    #[error(transparent)]
-    Plot(#[from] PlotError),
-    /// The new file cannot be made.
-    #[error(transparent)]
-    Create(#[from] CreateError),
-    /// Nothing to merge.
-    #[error("no parts to merge")]
-    NoParts,
-    /// A whole plot among the parts.
-    #[error("{}: is no part of a plot, it is complete by itself", .0.display())]
-    NotAPart(PathBuf),
-    /// A part of another plot, or one made another way.
-    #[error("{}: the {field} is not that of {}", path.display(), first.display())]
-    OtherPlot {
-        /// The file.
-        path: PathBuf,
-        /// The part it is compared with.
-        first: PathBuf,
-        /// What differs.
-        field: &'static str,
-    },
-    /// Rows are missing before a part.
-    #[error("{}: begins with row {first_row}, but rows from {expected} on are missing before it", path.display())]
-    Gap {
-        /// The file.
-        path: PathBuf,
-        /// Its first row.
-        first_row: u64,
-        /// The first row that is missing.
-        expected: u64,
-    },
-    /// A part has rows that another has, too.
-    #[error("{}: begins with row {first_row}, but {} reaches to row {last_row}", path.display(), other.display())]
-    Overlap {
-        /// The file.
-        path: PathBuf,
-        /// Its first row.
-        first_row: u64,
-        /// The other part.
-        other: PathBuf,
-        /// The other's last row.
-        last_row: u64,
-    },
-    /// Source and target are one file.
-    #[error("{}: is the plot that would be read: it cannot be written in place", .0.display())]
-    SameFile(PathBuf),
-    /// It was asked to stop.
-    #[error("{}: stopped; the sources are as they were, the same command begins anew", .0.display())]
-    Stopped(PathBuf),
-}
-
-impl CopyError {
-    /// Whether the work was asked to stop.
-    #[must_use]
-    pub fn is_stopped(&self) -> bool {
-        match self {
-            Self::Stopped(_) => true,
-            Self::Create(error) => error.is_stopped(),
-            _ => false,
-        }
-    }
 }
 
 /// Makes the plot `path` with `plan` from `sources`, which hold its rows one
@@ -166,107 +99,11 @@ fn build_error(path: &Path) -> impl Fn(BuildError) -> CopyError {
     }
 }
 
-/// How the rows are cut: in segments of the sources, of the target, and in the
-/// longer of the two, whose columns are read and written together.
-#[derive(Clone, Copy, Debug)]
-struct Cuts {
-    rows: u64,
-    from: u64,
-    to: u64,
-    both: u64,
-    block_cells: u64,
-    /// Level of the nodes that a block is hashed to first.
-    level: u32,
-    /// Depth of the sources' subtree roots.
-    from_depth: u32,
-    /// Depth of the roots over [`Cuts::both`].
-    both_depth: u32,
-}
-
-/// Some columns of some rows, within one of [`Cuts::both`]: either one column or all of its rows.
-#[derive(Clone, Debug)]
-struct Block {
-    columns: Range<usize>,
-    /// Counted from the target's first.
-    rows: Range<u64>,
-}
-
 /// What follows for one column and one of [`Cuts::both`].
 struct ColumnRoots {
     from: Vec<Cell>,
     to: Vec<Cell>,
     both: Cell,
-}
-
-impl Cuts {
-    fn new(
-        header: &PlotHeader,
-        layout: &Layout,
-        sources: &[Plot],
-        options: &CopyOptions<'_>,
-    ) -> Result<Self, CreateError> {
-        let budget = allowed(options.memory)?;
-        let (from, to) = (sources[0].header().rows_per_segment, header.rows_per_segment);
-        let both = from.max(to);
-        let from_depth = sources[0].layout().subtree_depth();
-        let level = from_depth.min(layout.subtree_depth());
-        let segments = header.rows.div_ceil(both);
-        let row = header.shape.row_bytes() as u64;
-        let stack = (tree::ceil_log2(segments) as u64 + 6) * row;
-        let nodes = |level: u32| 3 * 32 * header.rows.min(both).div_ceil(1 << level);
-        // What one thread hashes at a time, and half of it again.
-        let hashing = options.threads as u64 * (1 << 20);
-        let mut cuts = Self {
-            rows: header.rows,
-            from,
-            to,
-            both,
-            block_cells: MIN_BLOCK_CELLS,
-            level,
-            from_depth,
-            both_depth: layout.subtree_depth().max(from_depth.min(layout.depth())),
-        };
-        let needed = |cells: u64| stack + hashing + nodes(level.min(cells.ilog2())) + 32 * BLOCK_COPIES * cells;
-        if needed(cuts.block_cells) > budget {
-            return Err(CreateError::SmallBudget { budget, needed: needed(cuts.block_cells) });
-        }
-        let most = header.rows * header.shape.columns() as u64;
-        while cuts.block_cells < most && needed(2 * cuts.block_cells) <= budget {
-            cuts.block_cells *= 2;
-        }
-        cuts.level = level.min(cuts.block_cells.ilog2());
-        Ok(cuts)
-    }
-
-    /// All blocks: by rows of [`Cuts::both`], then by column.
-    fn blocks(self, columns: usize) -> impl Iterator<Item = Block> + Send {
-        (0..self.rows.div_ceil(self.both)).flat_map(move |segment| {
-            let rows = segment * self.both..self.rows.min((segment + 1) * self.both);
-            let height = rows.end - rows.start;
-            let whole = height <= self.block_cells;
-            let together = if whole { (self.block_cells / height).min(columns as u64) as usize } else { 1 };
-            // A power of two, so that cuts fall between nodes.
-            let step = if whole { self.both } else { self.block_cells };
-            (0..columns).step_by(together).flat_map(move |first| {
-                rows.clone().step_by(step as usize).map({
-                    let end = rows.end;
-                    move |start| Block {
-                        columns: first..columns.min(first + together),
-                        rows: start..end.min(start + step),
-                    }
-                })
-            })
-        })
-    }
-
-    /// The rows of `block` by segments of `rows_per_segment`: segment and rows.
-    fn parts_of(rows: &Range<u64>, rows_per_segment: u64) -> impl Iterator<Item = (u64, Range<u64>)> + use<> {
-        let Range { start, end } = *rows;
-        (start / rows_per_segment..end.div_ceil(rows_per_segment)).map(move |segment| {
-            let first = segment * rows_per_segment;
-            (segment, first.max(start)..(first + rows_per_segment).min(end))
-        })
-    }
 }
 
 /// One copy under way.

@@ -5,9 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use spacetime_kernels::{Cell, PlotKey, RowIndex, Shape};
-use spacetime_prover::{HEADER_BYTES, Layout, Plot, PlotHeader, PlotState, tree};
-use tracing::{info, warn};
+use spacetime_kernels::{PlotKey, RowIndex, Shape};
+use spacetime_prover::{HEADER_BYTES, Layout, PlotHeader};
+use tracing::warn;
 
 use crate::batch::{BatchShape, Scratch, UNIT_ROWS, run_roots};
 use crate::build::{Build, Events};
@@ -74,7 +74,7 @@ pub struct Estimate {
 }
 
 /// Space that `end` bytes ask for, with the margin.
-fn with_margin(end: u64) -> u64 {
+pub(crate) fn with_margin(end: u64) -> u64 {
     end + (end / 100).clamp(MIN_MARGIN, MAX_MARGIN)
 }
 
@@ -130,17 +130,29 @@ pub fn growing_time(key: &PlotKey, shape: Shape, engine: &dyn Engine, threads: u
 /// work on it, space or memory is not there (nothing is left behind then), or
 /// something goes wrong on the way (what was done can be resumed then).
 pub fn create(params: &PlotParams, path: &Path, options: &CreateOptions<'_>) -> Result<Created, CreateError> {
-    create_towards(params, path, None, options)
+    let began = Instant::now();
+    // The file is locked until it has its name.
+    let Grown { file: _file, header, bytes } = grow_new(params, path, None, options)?;
+    publish(path, options.force)?;
+    let rows_grown = header.rows;
+    Ok(Created { path: path.to_owned(), header, bytes, rows_grown, time: began.elapsed() })
 }
 
-/// As [`create`], noting down that the plot is to be compacted to `destination`.
-pub(crate) fn create_towards(
+/// A plot that is complete but for its name, locked.
+pub(crate) struct Grown {
+    pub(crate) file: File,
+    pub(crate) header: PlotHeader,
+    /// Length of the file, without the trailer that a staged plot keeps.
+    bytes: u64,
+}
+
+/// Grows the plot that is to be at `path`, or at its destination if it is a staged one.
+pub(crate) fn grow_new(
     params: &PlotParams,
     path: &Path,
     destination: Option<Destination>,
     options: &CreateOptions<'_>,
-) -> Result<Created, CreateError> {
-    let began = Instant::now();
+) -> Result<Grown, CreateError> {
     let (header, state) = params.header()?;
     let plan = Plan { header, state, kind: PlanKind::Grown, destination };
     let layout = plan.layout().map_err(CreateError::trailer(path))?;
@@ -161,9 +173,7 @@ pub(crate) fn create_towards(
         events: options.events,
     };
     let header = build.run().map_err(|source| CreateError::Build { path: tmp_path(path), source })?;
-    publish(path, options.force)?;
-    let rows_grown = header.rows;
-    Ok(Created { path: path.to_owned(), header, bytes: layout.file_bytes(), rows_grown, time: began.elapsed() })
+    Ok(Grown { file, header, bytes: layout.file_bytes() })
 }
 
 /// The folder that a file lies in.
@@ -198,14 +208,7 @@ pub(crate) struct Begin {
 pub(crate) fn begin(path: &Path, plan: &Plan, layout: &Layout, options: &Begin) -> Result<File, CreateError> {
     let (tmp, new) = (tmp_path(path), new_path(path));
     let folder = folder_of(path);
-    if !options.force && path.try_exists().map_err(CreateError::io(path, "cannot look for it"))? {
-        return Err(CreateError::Exists(path.to_owned()));
-    }
-    if tmp.try_exists().map_err(CreateError::io(&tmp, "cannot look for it"))? {
-        let unfinished = open_locked(&tmp)?;
-        if !options.force && !is_leftover(&unfinished, plan) {
-            return Err(CreateError::Unfinished(tmp));
-        }
+    if let Some(_leftover) = refuse_taken(path, plan, options.force)? {
         std::fs::remove_file(&tmp).map_err(CreateError::io(&tmp, "cannot remove it"))?;
     }
     let trailer = Trailer::new(layout);
@@ -248,19 +251,28 @@ pub(crate) fn begin(path: &Path, plan: &Plan, layout: &Layout, options: &Begin) 
     }
 }
 
+/// Refuses a name that is taken. An unfinished file that may be removed is returned locked.
+pub(crate) fn refuse_taken(path: &Path, plan: &Plan, force: bool) -> Result<Option<File>, CreateError> {
+    let tmp = tmp_path(path);
+    if !force && path.try_exists().map_err(CreateError::io(path, "cannot look for it"))? {
+        return Err(CreateError::Exists(path.to_owned()));
+    }
+    if !tmp.try_exists().map_err(CreateError::io(&tmp, "cannot look for it"))? {
+        return Ok(None);
+    }
+    let unfinished = open_locked(&tmp)?;
+    if !force && !is_leftover(&unfinished, plan) {
+        return Err(CreateError::Unfinished(tmp));
+    }
+    Ok(Some(unfinished))
+}
+
 /// Whether an unfinished file is what an interrupted copy left: with a copy's
 /// plan, or complete but for its name and the very plot that is to be copied now.
 fn is_leftover(file: &File, plan: &Plan) -> bool {
     match Trailer::read_plan(file) {
         Ok((found, _)) => found.kind == PlanKind::Copied,
-        Err(TrailerError::NoPlan) if plan.kind == PlanKind::Copied => {
-            let mut header = [0; HEADER_BYTES];
-            let header = file.read_at(&mut header, 0).ok().and_then(|()| PlotHeader::decode(&header).ok());
-            header.is_some_and(|found| {
-                let PlotHeader { root, plot_id, .. } = found.clone();
-                found == PlotHeader { state: plan.state, root, plot_id, ..plan.header.clone() }
-            })
-        }
+        Err(TrailerError::NoPlan) => plan.kind == PlanKind::Copied && header_for(file, plan).is_some(),
         Err(_) => false,
     }
 }
@@ -329,146 +341,18 @@ pub(crate) fn publish(path: &Path, replace: bool) -> Result<(), CreateError> {
     platform::sync_folder(folder).map_err(CreateError::io(folder, "cannot sync"))
 }
 
-/// An unfinished plot, opened and locked.
-pub(crate) enum Unfinished {
-    /// Rows or roots are missing.
-    Growing(File, Plan, Trailer),
-    /// Only the name is missing.
-    Complete(PlotHeader, u64),
-}
-
-/// Opens and judges `NAME.plot.tmp`.
-pub(crate) fn open_unfinished(tmp: &Path) -> Result<Unfinished, CreateError> {
-    let file = open_locked(tmp)?;
-    let trailer_error = CreateError::trailer(tmp);
-    match Trailer::read_plan(&file) {
-        Ok((plan, _)) if plan.kind == PlanKind::Copied => Err(CreateError::InterruptedCopy(tmp.to_owned())),
-        Ok((plan, trailer)) => Ok(Unfinished::Growing(file, plan, trailer)),
-        Err(TrailerError::NoPlan) => {
-            // The trailer goes last, so header and roots are whole if this is ours.
-            let plot = Plot::from_file(tmp, file.try_clone().map_err(CreateError::io(tmp, "cannot open twice"))?)?;
-            let header = plot.header().clone();
-            if header.state == PlotState::Building {
-                return Err(trailer_error(TrailerError::NoPlan));
-            }
-            if header.state == PlotState::Complete {
-                let roots = plot.read_column_roots()?;
-                let backend = spacetime_kernels::Backend::fastest();
-                let root = tree::root(backend, &roots, plot.layout().depth(), u32::from(header.shape.log2_columns()));
-                if root != header.root {
-                    return Err(spacetime_prover::PlotError::DamagedRoots {
-                        path: tmp.to_owned(),
-                        which: "column roots",
-                    }
-                    .into());
-                }
-            }
-            Ok(Unfinished::Complete(header, plot.layout().file_bytes()))
-        }
-        Err(error) => Err(trailer_error(error)),
-    }
-}
-
-/// Goes on with the unfinished plot at `path`, which may be given as
-/// `NAME.plot` or as `NAME.plot.tmp`. Nothing to do is a success without a result.
-///
-/// The last batch is read back and compared with its roots; where it does not
-/// hold, the batch before it is what the work goes on from.
-///
-/// # Errors
-/// As [`create`], and if the file is not one that [`create`] began.
-pub fn resume(path: &Path, options: &CreateOptions<'_>) -> Result<Option<Created>, CreateError> {
-    let began = Instant::now();
-    let path = finished_path(path);
-    let tmp = tmp_path(&path);
-    if !tmp.try_exists().map_err(CreateError::io(&tmp, "cannot look for it"))? {
-        return match Plot::open_any(&path) {
-            Ok(_) => Ok(None),
-            Err(error) => Err(error.into()),
-        };
-    }
-    let (header, bytes, rows_grown) = match open_unfinished(&tmp)? {
-        Unfinished::Complete(header, bytes) => (header, bytes, 0),
-        Unfinished::Growing(file, plan, trailer) => grow_on(&tmp, &file, &plan, trailer, options)?,
-    };
-    publish(&path, options.force)?;
-    Ok(Some(Created { path, header, bytes, rows_grown, time: began.elapsed() }))
+/// The header in a file, if it is the one that the plan ends in.
+pub(crate) fn header_for(storage: &dyn Storage, plan: &Plan) -> Option<PlotHeader> {
+    let mut bytes = [0; HEADER_BYTES];
+    storage.read_at(&mut bytes, 0).ok()?;
+    let found = PlotHeader::decode(&bytes).ok()?;
+    let &PlotHeader { root, plot_id, .. } = &found;
+    let expected = PlotHeader { state: plan.state, root, plot_id, ..plan.header.clone() };
+    (found == expected).then_some(found)
 }
 
 /// `NAME.plot` for either of a plot's names.
 #[must_use]
 pub fn finished_path(path: &Path) -> PathBuf {
     if path.extension().is_some_and(|extension| extension == "tmp") { path.with_extension("") } else { path.to_owned() }
-}
-
-pub(crate) fn grow_on(
-    tmp: &Path,
-    file: &dyn Storage,
-    plan: &Plan,
-    mut trailer: Trailer,
-    options: &CreateOptions<'_>,
-) -> Result<(PlotHeader, u64, u64), CreateError> {
-    let layout = plan.layout().map_err(CreateError::trailer(tmp))?;
-    let io = |doing| CreateError::io(tmp, doing);
-    trailer.write_holder(file).map_err(io("cannot write"))?;
-    // Idle slots are written again, so the header is, too, in case power was cut while it was completed.
-    file.write_at(&plan.header.encode(), 0).map_err(io("cannot write the header"))?;
-    let slots = trailer.read_progress(file).map_err(io("cannot read how far it had come"))?;
-    let mut progress = Progress::default();
-    for slot in slots {
-        let whole = last_batch_is_whole(file, plan, &layout, &slot, options.engine)
-            .map_err(io("cannot read the last batch"))?;
-        if whole {
-            progress = slot;
-            break;
-        }
-        warn!(path = %tmp.display(), rows_done = slot.rows_done, "the last batch is not what it was: going back");
-    }
-    info!(path = %tmp.display(), rows_done = progress.rows_done, rows = plan.header.rows, "resuming");
-    let (batch_rows, _) = batch_rows(&plan.header, &layout, options.engine, options.threads, options.memory)?;
-    let rows_grown = plan.header.rows - progress.rows_done;
-    let &CreateOptions { engine, threads, control, events, .. } = options;
-    let build = Build { storage: file, plan, layout, trailer, progress, engine, threads, batch_rows, control, events };
-    let header = build.run().map_err(|source| CreateError::Build { path: tmp.to_owned(), source })?;
-    Ok((header, layout.file_bytes(), rows_grown))
-}
-
-/// Whether a slot makes sense and the cells of its last batch lead to its roots.
-pub(crate) fn last_batch_is_whole(
-    storage: &dyn Storage,
-    plan: &Plan,
-    layout: &Layout,
-    slot: &Progress,
-    engine: &dyn Engine,
-) -> io::Result<bool> {
-    let (rows, rows_per_segment) = (plan.header.rows, plan.header.rows_per_segment);
-    // The entries must be the binary digits of the rows done, the last one padded perhaps at the end of the plot.
-    let covered: u64 = slot.stack.entries.iter().map(|(level, _)| 1u64.checked_shl(*level).unwrap_or(0)).sum();
-    let falling = slot.stack.entries.is_sorted_by(|(left, _), (right, _)| left > right);
-    let fits = if slot.rows_done == rows { covered >= rows } else { covered == slot.rows_done };
-    if !falling || !fits || slot.rows_done > rows || slot.last_start >= slot.rows_done {
-        return Ok(false);
-    }
-    let mut cells: Vec<Cell> = Vec::new();
-    for (column, root) in (0..).zip(&slot.last_roots) {
-        cells.clear();
-        let mut row = slot.last_start;
-        while row < slot.rows_done {
-            let segment = row / rows_per_segment;
-            let strip = layout.strip(segment, spacetime_kernels::ColumnIndex(column));
-            let stop = slot.rows_done.min((segment + 1) * rows_per_segment);
-            let held = cells.len();
-            cells.resize(held + (stop - row) as usize, [0; 32]);
-            let offset_bytes = strip.offset_bytes + 32 * (row - segment * rows_per_segment);
-            storage.read_at(bytemuck::cast_slice_mut(&mut cells[held..]), offset_bytes)?;
-            row = stop;
-        }
-        if slot.last_level < tree::ceil_log2(cells.len() as u64) {
-            return Ok(false);
-        }
-        if tree::root(engine.hasher(), &cells, 0, slot.last_level) != *root {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }

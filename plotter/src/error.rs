@@ -7,6 +7,7 @@ use spacetime_prover::PlotError;
 use thiserror::Error;
 
 use crate::control::Stopped;
+use crate::copy::CopyError;
 use crate::params::ParamsError;
 use crate::trailer::TrailerError;
 
@@ -106,8 +107,17 @@ pub enum CreateError {
         reason: String,
     },
     /// A copy begins anew, for its sources are whole.
-    #[error("{}: is a copy that was interrupted: run `spacetime plot merge` or `compact` again, it begins anew", .0.display())]
+    #[error("{}: is a copy that was interrupted: run `spacetime plot merge` or `compact` again, or `resume` the staged plot; it begins anew", .0.display())]
     InterruptedCopy(PathBuf),
+    /// A plot cannot be staged where it belongs.
+    #[error("{}: is the folder that the plot belongs in: stage it in another", .0.display())]
+    StagedInPlace(PathBuf),
+    /// A plan has no room for the path.
+    #[error("{}: a plot with so long a path, or one that is not UTF-8, cannot be staged", .0.display())]
+    DestinationPath(PathBuf),
+    /// A staged plot is complete, but was not moved. It can be resumed.
+    #[error(transparent)]
+    Move(Box<CopyError>),
     /// A finished plot that was to be read is bad.
     #[error(transparent)]
     Plot(#[from] PlotError),
@@ -123,6 +133,7 @@ impl CreateError {
         let path = path.to_owned();
         move |error| match error {
             TrailerError::Io(source) => Self::Io { path: path.clone(), doing: "cannot read or write", source },
+            TrailerError::Path(path) => Self::DestinationPath(path),
             other => Self::NotResumable { path: path.clone(), reason: other.to_string() },
         }
     }
@@ -130,6 +141,10 @@ impl CreateError {
     /// Whether the work was asked to stop.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
-        matches!(self, Self::Build { source: BuildError::Stopped(_), .. })
+        match self {
+            Self::Build { source: BuildError::Stopped(_), .. } => true,
+            Self::Move(error) => error.is_stopped(),
+            _ => false,
+        }
     }
 }

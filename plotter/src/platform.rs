@@ -22,6 +22,21 @@ pub(crate) fn free_space(folder: &Path) -> io::Result<u64> {
     }
 }
 
+/// Whether two folders are known to share their free space.
+pub(crate) fn same_disk(left: &Path, right: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let disk = |folder| std::fs::metadata(folder).map(|metadata| metadata.dev());
+        matches!((disk(left), disk(right)), (Ok(left), Ok(right)) if left == right)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = (left, right);
+        false
+    }
+}
+
 /// Bytes of memory that can be had without swapping, if the system tells.
 #[must_use]
 pub fn available_memory() -> Option<u64> {

@@ -9,10 +9,11 @@ use proptest::prelude::*;
 use spacetime_kernels::{Backend, Cell, PlotKey, RowIndex, Shape, network_tag};
 
 use super::*;
-use crate::create::{CreateOptions, grow_on};
+use crate::create::CreateOptions;
 use crate::engine::{Cpu, Worker};
 use crate::error::CreateError;
 use crate::params::PlotParams;
+use crate::resume::grow_on;
 use crate::trailer::PlanKind;
 
 /// Smallest piece of a write that survives or is lost as a whole.

@@ -8,13 +8,14 @@ use crate::calibrate::{self, Pace};
 use crate::merkle::Cell;
 use crate::plot::{PlotKey, RowIndex, Shape};
 use crate::portable;
-use crate::score::{
-    self, Best, Challenge, Hit, MAX_CHALLENGES, PreparedChallenge, Target, limits_of_best, limits_of_target,
-};
+use crate::score::{Best, Challenge, Hit, MAX_CHALLENGES, Target};
 use crate::sha256::State;
 use crate::table::CellTable;
 #[cfg(target_arch = "x86_64")]
-use crate::{avx2, avx512, shani};
+use crate::{
+    avx2, avx512, shani,
+    sieve::{self, PreparedChallenge},
+};
 
 /// An instruction set with an implementation of every hash job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -203,13 +204,11 @@ impl Backend {
     pub fn score_best(self, challenges: &[Challenge], strip: &[Cell], first_row: u64, best: &mut [Option<Best>]) {
         assert!((1..=MAX_CHALLENGES).contains(&challenges.len()), "one to {MAX_CHALLENGES} challenges a pass");
         assert_eq!(challenges.len(), best.len(), "one best leaf for each challenge");
-        if self.0 == Isa::Portable {
-            return portable::score_best(challenges, strip, first_row, best);
+        match self.0 {
+            Isa::Portable => portable::score_best(challenges, strip, first_row, best),
+            #[cfg(target_arch = "x86_64")]
+            _ => sieve::score_best(self, challenges, strip, first_row, best),
         }
-        self.sift(challenges, strip, limits_of_best(best), |place, index, limits| {
-            let row = first_row + place as u64;
-            score::keep_best(&challenges[index], &strip[place], row, &mut best[index], &mut limits[index]);
-        });
     }
 
     /// Appends every leaf of `strip` that scores below `target` to `hits`, by
@@ -226,37 +225,26 @@ impl Backend {
         hits: &mut Vec<Hit>,
     ) {
         assert!((1..=MAX_CHALLENGES).contains(&challenges.len()), "one to {MAX_CHALLENGES} challenges a pass");
-        if self.0 == Isa::Portable {
-            return portable::score_below(challenges, target, strip, first_row, hits);
+        match self.0 {
+            Isa::Portable => portable::score_below(challenges, target, strip, first_row, hits),
+            #[cfg(target_arch = "x86_64")]
+            _ => sieve::score_below(self, challenges, target, strip, first_row, hits),
         }
-        self.sift(challenges, strip, limits_of_target(target), |place, index, _| {
-            let score = score::score(&challenges[index], &strip[place]);
-            if target.is_met_by(&score) {
-                hits.push(Hit { row: first_row + place as u64, challenge: index, score });
-            }
-        });
     }
 
-    /// Calls `sift` with place in `strip`, number of challenge and limits for
+    /// Calls `sift` with place in `strip`, number of challenge and `limits` for
     /// every score whose first word is at most the challenge's limit, by
     /// place and then by challenge.
+    #[cfg(target_arch = "x86_64")]
     #[allow(unsafe_code)]
-    fn sift(
+    pub(crate) fn sift(
         self,
-        challenges: &[Challenge],
+        challenges: &[PreparedChallenge],
         strip: &[Cell],
-        mut limits: [u32; MAX_CHALLENGES],
+        limits: &mut [u32; MAX_CHALLENGES],
         sift: impl FnMut(usize, usize, &mut [u32; MAX_CHALLENGES]),
     ) {
-        let mut prepared = [PreparedChallenge::new(&challenges[0]); MAX_CHALLENGES];
-        for (prepared, challenge) in prepared.iter_mut().zip(challenges) {
-            *prepared = PreparedChallenge::new(challenge);
-        }
-        let (prepared, limits) = (&prepared[..challenges.len()], &mut limits);
-        #[cfg(target_arch = "x86_64")]
-        dispatch!(self.0, vector sift(prepared, strip, limits, sift));
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = (prepared, strip, limits, sift);
+        dispatch!(self.0, vector sift(challenges, strip, limits, sift));
     }
 
     /// Bare compression, to measure it: `times` compressions upon each of

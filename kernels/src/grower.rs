@@ -33,7 +33,7 @@ impl Grower {
         Self { backend, shape, table: CellTable::new(shape.columns(), backend.lanes()) }
     }
 
-    /// Bytes that [`Grower::new`] allocates.
+    /// Bytes that a grower's tables occupy once they are used.
     #[must_use]
     pub fn memory_bytes(backend: Backend, shape: Shape) -> u64 {
         CellTable::bytes(shape.columns(), backend.lanes()) as u64

@@ -24,6 +24,8 @@ mod score;
 mod sha256;
 #[cfg(target_arch = "x86_64")]
 mod shani;
+#[cfg(target_arch = "x86_64")]
+mod sieve;
 mod table;
 mod tagged;
 #[cfg(target_arch = "x86_64")]

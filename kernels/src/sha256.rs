@@ -26,6 +26,7 @@ pub(crate) const PADDING_64: [u32; 16] = [0x8000_0000, 0, 0, 0, 0, 0, 0, 0, 0, 0
 
 /// Schedule and round constants of the padding block added up: the same for
 /// every 64-byte message.
+#[cfg(target_arch = "x86_64")]
 pub(crate) const PADDING_KW: [u32; 64] = {
     let mut w = [0; 64];
     let mut kw = [0; 64];
@@ -92,6 +93,7 @@ macro_rules! eight_rounds {
     })+};
 }
 
+#[cfg(target_arch = "x86_64")]
 pub(crate) use eight_rounds;
 
 /// Word `t` of the schedule, 16 and up, in the place of word `t - 16`.

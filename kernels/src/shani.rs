@@ -7,8 +7,9 @@ use bytemuck::{must_cast, must_cast_ref};
 
 use crate::merkle::Cell;
 use crate::plot::{PlotKey, RowIndex, Shape};
-use crate::score::{MAX_CHALLENGES, PreparedChallenge};
+use crate::score::MAX_CHALLENGES;
 use crate::sha256::{INITIAL, K, PADDING_KW, State, bytes_of};
+use crate::sieve::PreparedChallenge;
 use crate::table::CellTable;
 
 pub(crate) const LANES: usize = 2;

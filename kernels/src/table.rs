@@ -53,6 +53,7 @@ impl CellTable {
     }
 
     /// The cells of each column, one for each lane.
+    #[cfg(target_arch = "x86_64")]
     pub(crate) fn columns_mut<const LANES: usize>(&mut self) -> &mut [[State; LANES]] {
         assert_eq!(self.lanes, LANES, "a table is made for one backend");
         self.cells_mut().as_chunks_mut().0

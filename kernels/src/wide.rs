@@ -7,7 +7,7 @@
 //! too long for the compiler to inline.
 //!
 //! A module that invokes [`wide_jobs!`] brings
-//! * `V`, a vector of `LANES` words, and the operations `splat`, `words`,
+//! * `V`, a vector of `LANES` words, and the operations `splat`, `words`, `and`,
 //!   `add`, `xor3`, `choose`, `majority`, `rotate_right`, `shift_right`;
 //! * `load_rows`, `to_words` and `to_rows`, which turn cells into eight vectors,
 //!   one for each word, and back, and `swap_bytes` between words and bytes;

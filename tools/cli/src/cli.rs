@@ -8,7 +8,7 @@ use clap::{ArgAction, Parser, Subcommand};
 
 use crate::exit::one_line;
 use crate::log::Verbosity;
-use crate::{Code, Failure, bench, keys, manual, plot, verify};
+use crate::{Code, Failure, bench, keys, manual, plot, prove, verify};
 
 /// Plot, check, prove and verify: proof of space-time at hardware speed.
 ///
@@ -43,6 +43,8 @@ enum Verb {
         #[command(subcommand)]
         verb: plot::Verb,
     },
+    /// Answers challenges from plots.
+    Prove(Box<prove::Prove>),
     /// Judges proofs.
     Verify(verify::Verify),
     /// Measures what this machine does.
@@ -72,6 +74,7 @@ impl Cli {
         match self.verb {
             Verb::Keys { verb } => keys::run(verb),
             Verb::Plot { verb } => plot::run(verb),
+            Verb::Prove(prove) => prove.run(),
             Verb::Verify(verify) => verify.run(),
             Verb::Bench { verb } => bench::run(verb),
             Verb::Completions { shell } => manual::completions(shell),

@@ -19,6 +19,7 @@ pub mod manual;
 pub mod network;
 pub mod out;
 pub mod plot;
+pub mod prove;
 pub mod verify;
 
 mod log;

@@ -1,6 +1,7 @@
 //! `spacetime plot`: makes plots and looks after them.
 
 mod check;
+mod copy;
 mod create;
 mod inspect;
 mod many;
@@ -26,6 +27,10 @@ pub enum Verb {
     Check(check::Check),
     /// Reads everything against the roots, and repairs it if asked.
     Scrub(check::Scrub),
+    /// Makes one plot of parts.
+    Merge(copy::Merge),
+    /// Rewrites plots with larger segments.
+    Compact(copy::Compact),
     /// Prints all that a plot's header says.
     Info(inspect::Info),
     /// Lists the plots in files and folders, a line each.
@@ -44,6 +49,8 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Resume(resume) => resume.run(),
         Verb::Check(check) => check.run(),
         Verb::Scrub(scrub) => scrub.run(),
+        Verb::Merge(merge) => merge.run(),
+        Verb::Compact(compact) => compact.run(),
         Verb::Info(info) => info.run(),
         Verb::List(list) => list.run(),
         Verb::Remove(remove) => remove.run(),

@@ -38,10 +38,10 @@ pub struct Verify {
     #[arg(long, value_parser = miner_key, required_unless_present = "plot", value_name = "HEX96")]
     miner_key: Option<MinerKey>,
     /// Log2 of the plot's columns. Default: the network's.
-    #[arg(long, value_name = "P")]
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
     log2_columns: Option<u8>,
     /// Mixing rounds of the plot. Default: the network's.
-    #[arg(long, value_name = "R")]
+    #[arg(long, value_name = "R", allow_negative_numbers = true)]
     rounds: Option<u8>,
     /// Id of the plot: 64 hex digits.
     #[arg(long, value_parser = bytes_32, required_unless_present = "plot", value_name = "HEX64")]
@@ -50,7 +50,7 @@ pub struct Verify {
     #[arg(long, value_parser = bytes_32, value_name = "HEX64")]
     challenge: Option<[u8; 32]>,
     /// The column that was asked. Default: the one in the proof.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     column: Option<u32>,
     /// The score must be below this: 64 hex digits. Default: any score.
     #[arg(long, value_parser = bytes_32, value_name = "HEX64")]

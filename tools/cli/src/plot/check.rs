@@ -22,7 +22,7 @@ pub struct Check {
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Rows of each plot that are grown again.
-    #[arg(long, default_value_t = 8, value_name = "N")]
+    #[arg(long, default_value_t = 8, value_name = "N", allow_negative_numbers = true)]
     rows: u64,
     /// Prints a JSON object for each plot.
     #[arg(long)]

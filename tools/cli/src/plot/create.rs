@@ -36,22 +36,22 @@ pub struct Create {
     #[arg(long, value_parser = bytes_32, value_name = "HEX64")]
     seed: Option<[u8; 32]>,
     /// Rows of each plot.
-    #[arg(long, group = "extent", value_name = "N")]
+    #[arg(long, group = "extent", value_name = "N", allow_negative_numbers = true)]
     rows: Option<u64>,
     /// Bytes of each plot's cells, such as 100GiB, rounded down to whole rows.
     #[arg(long, group = "extent", value_parser = size, value_name = "SIZE")]
     size: Option<Size>,
     /// Log2 of the columns. Default: the network's.
-    #[arg(long, value_name = "P")]
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
     log2_columns: Option<u8>,
     /// Mixing rounds. Default: the network's.
-    #[arg(long, value_name = "R")]
+    #[arg(long, value_name = "R", allow_negative_numbers = true)]
     rounds: Option<u8>,
     /// Rows a segment, a power of two. Default: 16 GiB of them.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     segment_rows: Option<u64>,
     /// Grows a part for `plot merge`, beginning with this row of the whole plot.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     first_row: Option<u64>,
     /// Folders to fill side by side; they are created if missing.
     #[arg(long, required = true, num_args = 1.., value_name = "DIR")]
@@ -60,7 +60,7 @@ pub struct Create {
     #[arg(long, value_parser = name)]
     name: Option<String>,
     /// Plots to make in all, each with a seed of its own. Default: one in each folder.
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..), conflicts_with_all = ["fill", "seed"], value_name = "N")]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..), conflicts_with_all = ["fill", "seed"], value_name = "N", allow_negative_numbers = true)]
     count: Option<u64>,
     /// Makes plots until every folder is full.
     #[arg(long, conflicts_with_all = ["seed", "first_row"])]

@@ -229,7 +229,8 @@ pub(crate) fn unfinished_in(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     files_in(folder, &[".plot.tmp"])
 }
 
-fn files_in(folder: &Path, suffixes: &[&str]) -> Result<Vec<PathBuf>, Failure> {
+/// What in `folder` is called like one of `suffixes`, in the order of names.
+pub(crate) fn files_in(folder: &Path, suffixes: &[&str]) -> Result<Vec<PathBuf>, Failure> {
     let cannot_read = || format!("cannot read {}", folder.display());
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).with_context(cannot_read)? {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
+use spacetime_kernels::Backend;
 use spacetime_plotter::{Control, Cpu};
 
 use crate::Failure;
@@ -34,7 +35,12 @@ pub(crate) struct Work {
 impl Work {
     /// The engine that grows.
     pub(crate) fn engine(&self) -> Cpu {
-        Cpu(self.backend.cpu.backend())
+        Cpu(self.backend())
+    }
+
+    /// The backend that hashes.
+    pub(crate) fn backend(&self) -> Backend {
+        self.backend.cpu.backend()
     }
 
     /// Threads that grow.

@@ -157,8 +157,6 @@ pub(crate) fn grow_new(
     let plan = Plan { header, state, kind: PlanKind::Grown, destination };
     let layout = plan.layout().map_err(CreateError::trailer(path))?;
     let (batch_rows, _) = batch_rows(&plan.header, &layout, options.engine, options.threads, options.memory)?;
-    let folder = folder_of(path);
-    std::fs::create_dir_all(folder).map_err(CreateError::io(folder, "cannot create the folder"))?;
     let file = begin(path, &plan, &layout, &Begin { force: options.force, preallocate: options.preallocate })?;
     let build = Build {
         storage: &file,
@@ -208,6 +206,7 @@ pub(crate) struct Begin {
 pub(crate) fn begin(path: &Path, plan: &Plan, layout: &Layout, options: &Begin) -> Result<File, CreateError> {
     let (tmp, new) = (tmp_path(path), new_path(path));
     let folder = folder_of(path);
+    std::fs::create_dir_all(folder).map_err(CreateError::io(folder, "cannot create the folder"))?;
     if let Some(_leftover) = refuse_taken(path, plan, options.force)? {
         std::fs::remove_file(&tmp).map_err(CreateError::io(&tmp, "cannot remove it"))?;
     }

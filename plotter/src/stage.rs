@@ -127,11 +127,7 @@ impl Staged {
         let mut created = match already_there(path, &plan, plot.header()).filter(|_| !options.force) {
             // It was copied, and only the staged file was not removed any more.
             Some(created) => created,
-            None => {
-                let folder = folder_of(path);
-                std::fs::create_dir_all(folder).map_err(CreateError::io(folder, "cannot create the folder"))?;
-                copy(path, &plan, std::slice::from_ref(&plot), options)?
-            }
+            None => copy(path, &plan, std::slice::from_ref(&plot), options)?,
         };
         info!(path = %path.display(), staged = %self.tmp.display(), "moved");
         std::fs::remove_file(&self.tmp).map_err(io("cannot remove it"))?;

@@ -75,7 +75,9 @@ pub(crate) fn plot_failure(error: &PlotError) -> Failure {
 pub(crate) fn create_failure(error: &CreateError) -> Failure {
     use spacetime_plotter::BuildError;
     let code = match error {
+        CreateError::Move(error) => return copy::copy_failure(error),
         CreateError::Params(_) | CreateError::SmallBudget { .. } => Code::Usage,
+        CreateError::StagedInPlace(_) | CreateError::DestinationPath(_) => Code::Usage,
         CreateError::Build { source: BuildError::WrongCell { .. }, .. } | CreateError::NotResumable { .. } => {
             Code::Damaged
         }

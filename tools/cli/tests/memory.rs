@@ -9,7 +9,7 @@ use support::{MINER_KEY, run};
 fn the_peak_is_the_budget_and_little_more() {
     let folder = tempfile::tempdir().expect("a folder");
     for (log2_columns, rows, budget_mib) in
-        [("13", "1024", 96), ("13", "1500", 300), ("10", "16384", 64), ("16", "64", 400)]
+        [("13", "400", 96), ("13", "700", 200), ("10", "4096", 64), ("16", "64", 300)]
     {
         let budget = format!("{budget_mib}MiB");
         let arguments = ["-q", "plot", "create", "--miner-key", MINER_KEY, "--log2-columns", log2_columns];

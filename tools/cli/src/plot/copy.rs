@@ -121,7 +121,7 @@ impl How {
 }
 
 /// A plot that was not copied, with its exit code.
-fn copy_failure(error: &CopyError) -> Failure {
+pub(super) fn copy_failure(error: &CopyError) -> Failure {
     let code = match error {
         CopyError::Plot(error) => super::plot_code(error),
         CopyError::Create(error) => return super::create_failure(error),

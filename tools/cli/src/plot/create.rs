@@ -6,10 +6,12 @@ use clap::{ArgGroup, Args};
 use indicatif::{BinaryBytes, HumanDuration};
 use serde::Serialize;
 use spacetime_kernels::Shape;
-use spacetime_plotter::{Control, CreateError, CreateOptions, Created, Estimate, PlotParams, create, estimate};
+use spacetime_plotter::{
+    Control, CopyOptions, CreateError, CreateOptions, Estimate, PlotParams, Staged, create, create_staged, estimate,
+};
 use tracing::warn;
 
-use super::many::{self, Count};
+use super::many::{self, Count, Made, Makers};
 use super::progress::Screen;
 use super::work::Work;
 use crate::args::{MinerKey, Size, bytes_32, miner_key, size};
@@ -56,6 +58,9 @@ pub struct Create {
     /// Folders to fill side by side; they are created if missing.
     #[arg(long, required = true, num_args = 1.., value_name = "DIR")]
     out: Vec<PathBuf>,
+    /// Grows in this folder, on a fast disk, and moves each plot to its own while the next one grows.
+    #[arg(long, value_name = "DIR")]
+    staging: Option<PathBuf>,
     /// Name of the plot without `.plot`; several plots get a number behind it.
     #[arg(long, value_parser = name)]
     name: Option<String>,
@@ -147,14 +152,15 @@ impl Create {
         if self.dry_run { self.estimate(&params, &control) } else { self.create(&params, &control) }
     }
 
-    /// The options of one plot, one of `side_by_side`.
+    /// The options of one plot of those that are made side by side.
     fn options<'a>(
         &self,
         engine: &'a spacetime_plotter::Cpu,
         control: &'a Control,
         events: spacetime_plotter::Events<'a>,
     ) -> CreateOptions<'a> {
-        let side_by_side = self.out.len() as u64;
+        // A staged plot is moved while the next one grows.
+        let side_by_side = self.out.len() as u64 * if self.staging.is_some() { 2 } else { 1 };
         // The default, half of what is free, is for all folders together too.
         let memory = self.work.memory_bytes().or_else(|| spacetime_plotter::available_memory().map(|free| free / 2));
         CreateOptions {
@@ -212,7 +218,7 @@ impl Create {
         let engine = self.work.engine();
         let screen = Screen::new(self.json);
         let row_bytes = params.shape.row_bytes() as u64;
-        let make = |folder: &Path, number: u64| -> Result<Created, CreateError> {
+        let grow = |folder: &Path, number: u64| -> Result<Made, CreateError> {
             let mut params = params.clone();
             params.seed = match self.seed {
                 Some(seed) => seed,
@@ -222,12 +228,24 @@ impl Create {
                     source,
                 })?,
             };
-            let path = folder.join(format!("{}.plot", self.name_of(&params, count, number)));
+            let name = format!("{}.plot", self.name_of(&params, count, number));
+            let path = folder.join(&name);
             let progress = screen.start(&path, row_bytes);
             let events = |event| progress.see(event);
-            create(&params, &path, &self.options(&engine, control, &events))
+            let options = self.options(&engine, control, &events);
+            match &self.staging {
+                None => create(&params, &path, &options).map(Made::Done),
+                Some(staging) => create_staged(&params, &staging.join(&name), &path, &options).map(Made::Staged),
+            }
         };
-        many::run(&self.out, count, self.json, &make)
+        let finish = |staged: Staged| {
+            let progress = screen.start_steps(staged.destination());
+            let steps = |step| progress.see(step);
+            let CreateOptions { threads, memory, force, preallocate, .. } = self.options(&engine, control, &|_| ());
+            let hasher = self.work.backend();
+            staged.finish(&CopyOptions { hasher, threads, memory, force, preallocate, control, steps: &steps })
+        };
+        many::run(&self.out, count, self.json, &Makers { grow: &grow, finish: &finish })
     }
 
     fn name_of(&self, params: &PlotParams, count: Count, number: u64) -> String {

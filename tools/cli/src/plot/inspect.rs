@@ -176,7 +176,8 @@ impl List {
             )),
         });
         if !self.json {
-            out::line(format_args!("{plots} plots, {}", BinaryBytes(bytes)))?;
+            let noun = if plots == 1 { "plot" } else { "plots" };
+            out::line(format_args!("{plots} {noun}, {}", BinaryBytes(bytes)))?;
         }
         listed
     }

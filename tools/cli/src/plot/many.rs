@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::ScopedJoinHandle;
 
 use serde::Serialize;
-use spacetime_plotter::{CreateError, Created};
+use spacetime_plotter::{CopyError, CreateError, Created, Staged};
 use spacetime_prover::PlotState;
 use tracing::warn;
 
@@ -59,7 +60,9 @@ pub(crate) fn report(created: &Created, json: bool) -> Result<(), Failure> {
         });
     }
     let seconds = created.time.as_secs_f64();
-    let grown = created.rows_grown * header.shape.row_bytes() as u64;
+    // Rows that were copied count as well as rows that were grown.
+    let rows = if created.rows_grown == 0 { header.rows } else { created.rows_grown };
+    let cells_bytes = rows * header.shape.row_bytes() as u64;
     let what =
         if part { "a part, to be merged".to_owned() } else { format!("plot id {}", const_hex::encode(header.plot_id)) };
     out::line(format_args!(
@@ -67,29 +70,39 @@ pub(crate) fn report(created: &Created, json: bool) -> Result<(), Failure> {
         created.path.display(),
         header.rows,
         indicatif::BinaryBytes(created.bytes),
-        indicatif::BinaryBytes((grown as f64 / seconds.max(0.001)) as u64),
+        indicatif::BinaryBytes((cells_bytes as f64 / seconds.max(0.001)) as u64),
     ))
 }
 
-/// Runs `make(folder, number of the plot)` in every folder at once, each time
-/// one is done again, until `count` is reached. A folder that fails is left;
-/// the others go on. With [`Count::Fill`] a folder ends when it is full.
+/// What came of one plot.
+pub(crate) enum Made {
+    /// It is finished.
+    Done(Created),
+    /// It is grown and waits to be moved to its folder.
+    Staged(Staged),
+}
+
+/// How plots are made: by `grow(folder, number of the plot)`, and where that
+/// stages them, by `finish`.
+pub(crate) struct Makers<'a> {
+    pub(crate) grow: &'a (dyn Fn(&Path, u64) -> Result<Made, CreateError> + Sync),
+    pub(crate) finish: &'a (dyn Fn(Staged) -> Result<Created, CopyError> + Sync),
+}
+
+/// Makes plots in every folder at once, one after another, until `count` is
+/// reached. A folder that fails is left; the others go on. With
+/// [`Count::Fill`] a folder ends when it is full.
 ///
 /// # Errors
 /// The first folder's failure, after all have ended.
-pub(crate) fn run(
-    folders: &[PathBuf],
-    count: Count,
-    json: bool,
-    make: &(dyn Fn(&Path, u64) -> Result<Created, CreateError> + Sync),
-) -> Result<(), Failure> {
+pub(crate) fn run(folders: &[PathBuf], count: Count, json: bool, makers: &Makers<'_>) -> Result<(), Failure> {
     let taken = AtomicU64::new(0);
     let failures: Mutex<Vec<Failure>> = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for folder in folders {
             let (taken, failures) = (&taken, &failures);
             scope.spawn(move || {
-                if let Err(failure) = fill_folder(folder, count, json, taken, make) {
+                if let Err(failure) = fill_folder(folder, count, json, taken, makers) {
                     failures.lock().expect("pushing does not panic").push(failure);
                 }
             });
@@ -105,29 +118,40 @@ pub(crate) fn run(
     last.map_or(Ok(()), Err)
 }
 
-fn fill_folder(
-    folder: &Path,
-    count: Count,
-    json: bool,
-    taken: &AtomicU64,
-    make: &(dyn Fn(&Path, u64) -> Result<Created, CreateError> + Sync),
-) -> Result<(), Failure> {
+fn fill_folder(folder: &Path, count: Count, json: bool, taken: &AtomicU64, makers: &Makers<'_>) -> Result<(), Failure> {
     let mut made_here = 0;
-    loop {
-        let number = taken.fetch_add(1, Ordering::Relaxed);
-        if matches!(count, Count::Plots(plots) if number >= plots) {
-            return Ok(());
-        }
-        match make(folder, number) {
-            Ok(created) => {
-                made_here += 1;
-                report(&created, json)?;
+    // A staged plot is moved while the next one grows; one at a time, for they share a disk.
+    std::thread::scope(|scope| {
+        let mut moving = None;
+        loop {
+            let number = taken.fetch_add(1, Ordering::Relaxed);
+            if matches!(count, Count::Plots(plots) if number >= plots) {
+                return moved(&mut moving);
             }
-            Err(CreateError::NoSpace { needed, free, .. }) if count == Count::Fill && made_here > 0 => {
-                warn!(folder = %folder.display(), plots = made_here, needed, free, "full");
-                return Ok(());
+            let made = (makers.grow)(folder, number);
+            // Where the one before was not moved, this one waits in its staging folder.
+            moved(&mut moving)?;
+            match made {
+                Ok(Made::Done(created)) => report(&created, json)?,
+                Ok(Made::Staged(staged)) => {
+                    moving = Some(scope.spawn(move || {
+                        let created = (makers.finish)(staged).map_err(|error| super::copy::copy_failure(&error))?;
+                        report(&created, json)
+                    }));
+                }
+                Err(CreateError::NoSpace { needed, free, .. }) if count == Count::Fill && made_here > 0 => {
+                    warn!(folder = %folder.display(), plots = made_here, needed, free, "full");
+                    return Ok(());
+                }
+                Err(error) => return Err(super::create_failure(&error)),
             }
-            Err(error) => return Err(super::create_failure(&error)),
+            made_here += 1;
         }
-    }
+    })
+}
+
+/// Waits for the plot that is being moved, if one is.
+fn moved(moving: &mut Option<ScopedJoinHandle<'_, Result<(), Failure>>>) -> Result<(), Failure> {
+    let Some(moving) = moving.take() else { return Ok(()) };
+    moving.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use spacetime_plotter::{CreateOptions, resume};
-use tracing::info;
+use spacetime_plotter::{CopyOptions, CreateError, CreateOptions, Created, Resumed, resume_staged};
+use tracing::{info, warn};
 
 use super::inspect::unfinished_in;
 use super::many;
@@ -52,12 +52,13 @@ impl Resume {
                 control: &control,
                 events: &events,
             };
-            match resume(&file, &options) {
-                Ok(Some(created)) => {
-                    drop(progress);
-                    many::report(&created, self.json)?;
-                }
+            let resumed = resume_staged(&file, &options);
+            progress.clear();
+            match self.moved(resumed, &options, &screen) {
+                Ok(Some(created)) => many::report(&created, self.json)?,
                 Ok(None) => info!(path = %file.display(), "nothing to do"),
+                // In a folder it is passed over: whoever was copying begins anew.
+                Err(error @ CreateError::InterruptedCopy(_)) if !self.paths.contains(&file) => warn!("{error}"),
                 Err(error) if error.is_stopped() => return Err(super::create_failure(&error)),
                 // One plot's failure is not the others'.
                 Err(error) => {
@@ -68,6 +69,29 @@ impl Resume {
             }
         }
         failure.map_or(Ok(()), Err)
+    }
+}
+
+impl Resume {
+    /// Moves a plot that was staged to where it belongs.
+    fn moved(
+        &self,
+        resumed: Result<Resumed, CreateError>,
+        options: &CreateOptions<'_>,
+        screen: &Screen,
+    ) -> Result<Option<Created>, CreateError> {
+        match resumed? {
+            Resumed::Nothing => Ok(None),
+            Resumed::Created(created) => Ok(Some(created)),
+            Resumed::Staged(staged) => {
+                let progress = screen.start_steps(staged.destination());
+                let steps = |step| progress.see(step);
+                let &CreateOptions { threads, memory, force, preallocate, control, .. } = options;
+                let hasher = self.work.backend();
+                let copying = CopyOptions { hasher, threads, memory, force, preallocate, control, steps: &steps };
+                staged.finish(&copying).map(Some).map_err(|error| CreateError::Move(Box::new(error)))
+            }
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytemuck::cast_slice;
 use spacetime_kernels::{Backend, Cell, ColumnIndex, Grower, PlotKey, RowIndex, Shape};
-use spacetime_prover::Layout;
+use spacetime_prover::{HEADER_BYTES, Layout};
 use tracing::debug;
 
 use crate::batch::Batch;
@@ -99,12 +99,18 @@ pub(crate) fn write_batch(
     gather.flush()
 }
 
-/// Tells the system that the batch's pages will not be needed soon.
+/// Tells the system that the batch's pages will not be needed soon, unless the
+/// next batch writes to the same ones: they would be read again only to be filled up.
 pub(crate) fn forget_batch(storage: &dyn Storage, layout: &Layout, rows_per_segment: u64, batch: &Batch) {
-    let last = (batch.start + batch.rows as u64 - 1) / rows_per_segment;
-    for segment in batch.start / rows_per_segment..=last {
-        let first = layout.strip(segment, ColumnIndex(0));
-        storage.forget(first.offset_bytes, first.bytes() * layout.columns());
+    const ROWS_OF_A_PAGE: u64 = HEADER_BYTES as u64 / 32;
+    let end = batch.start + batch.rows as u64;
+    let segments = batch.start / rows_per_segment..end.div_ceil(rows_per_segment);
+    for segment in segments {
+        let whole = segment * rows_per_segment + layout.segment_rows(segment) <= end;
+        if whole || end.is_multiple_of(ROWS_OF_A_PAGE) {
+            let first = layout.strip(segment, ColumnIndex(0));
+            storage.forget(first.offset_bytes, first.bytes() * layout.columns());
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use support::{MINER_KEY, command, run};
+use support::{MINER_KEY, command, names_in, run};
 
 /// Longest that anything here is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -19,15 +19,6 @@ fn create<'a>(out: &'a str, rows: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     arguments.extend(["--memory", "16MiB", "--threads", "2", "--name", "x", "--out", out]);
     arguments.extend(more);
     arguments
-}
-
-fn files(folder: &Path) -> Vec<String> {
-    let mut names: Vec<_> = std::fs::read_dir(folder)
-        .expect("the folder is there")
-        .map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"))
-        .collect();
-    names.sort();
-    names
 }
 
 /// Waits until `holds`, or fails the test.
@@ -109,10 +100,10 @@ fn twenty_kills_at_random_moments_end_in_the_same_bytes() {
         run(folder.path(), &["plot", "resume", "killed"]).expect(0, &[]);
         if !out.join("x.plot").exists() {
             // Killed before the plot had its name: there is nothing, and nothing is in the way.
-            assert_eq!(files(&out), Vec::<String>::new());
+            assert_eq!(names_in(&out), Vec::<String>::new());
             run(folder.path(), &create("killed", rows, &[])).expect(0, &[]);
         }
-        assert_eq!(files(&out), ["x.plot"], "the plot alone remains");
+        assert_eq!(names_in(&out), ["x.plot"], "the plot alone remains");
         assert!(std::fs::read(out.join("x.plot")).expect("a plot") == whole, "the bytes are the uninterrupted ones");
         run(folder.path(), &["plot", "resume", "killed"]).expect(0, &[]);
         std::fs::remove_dir_all(&out).expect("a folder of ours");
@@ -131,7 +122,7 @@ fn ctrl_c_leaves_a_plot_that_resume_finishes() {
         running.signal(signal);
         let status = running.0.wait().expect("it ends");
         assert_eq!(status.code(), Some(130));
-        assert_eq!(files(&folder.path().join("out")), ["x.plot.tmp"]);
+        assert_eq!(names_in(&folder.path().join("out")), ["x.plot.tmp"]);
         std::fs::remove_file(folder.path().join("pause")).expect("our file");
         let resumed = run(folder.path(), &["plot", "resume", "out/x.plot.tmp", "--json"]).expect(0, &[]);
         assert!(resumed.stdout.lines().last().is_some_and(|line| line.contains("\"plot_id\"")), "{resumed:#?}");
@@ -154,7 +145,7 @@ fn a_plot_being_made_is_left_alone_by_others() {
     run(folder.path(), &["plot", "remove", "--yes", "out/x.plot.tmp"]).expect(1, &["x.plot.tmp"]);
     std::fs::remove_file(folder.path().join("pause")).expect("our file");
     assert_eq!(running.0.wait().expect("it ends").code(), Some(0), "the first is not disturbed");
-    assert_eq!(files(&folder.path().join("out")), ["x.plot"]);
+    assert_eq!(names_in(&folder.path().join("out")), ["x.plot"]);
     // The control: nobody is at work any more.
     run(folder.path(), &["plot", "resume", "out"]).expect(0, &[]);
     run(folder.path(), &["plot", "remove", "--yes", "out/x.plot"]).expect(0, &[]);
@@ -189,7 +180,7 @@ fn full_disks_lose_nothing() {
     };
     // At the start: 32768 rows are 128 MiB. Nothing is left behind, not even half a name.
     run(folder.path(), &create("disk", "32768", &[])).expect(1, &["disk/x.plot", "no space"]);
-    assert_eq!(files(&disk.0), Vec::<String>::new());
+    assert_eq!(names_in(&disk.0), Vec::<String>::new());
 
     // In the middle: the space that was there at the start is taken by another file before it is written to.
     std::fs::write(folder.path().join("pause"), "").expect("a file");
@@ -202,7 +193,7 @@ fn full_disks_lose_nothing() {
     std::io::Read::read_to_string(&mut running.0.stderr.take().expect("a pipe"), &mut stderr).expect("UTF-8");
     assert_eq!(running.0.wait().expect("it ends").code(), Some(1), "{stderr}");
     assert!(stderr.contains("x.plot.tmp") && stderr.contains("No space left"), "{stderr}");
-    assert_eq!(files(&disk.0), ["other", "x.plot.tmp"]);
+    assert_eq!(names_in(&disk.0), ["other", "x.plot.tmp"]);
 
     std::fs::remove_file(disk.0.join("other")).expect("our file");
     run(folder.path(), &["plot", "resume", "disk"]).expect(0, &[]);

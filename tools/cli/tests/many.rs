@@ -6,20 +6,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
-use support::{MINER_KEY, Ran, run};
+use support::{MINER_KEY, Ran, names_in, run};
 
 fn create(folder: &Path, more: &[&str]) -> Ran {
     let arguments = ["-q", "plot", "create", "--network", "local", "--miner-key", MINER_KEY, "--memory", "64MiB"];
     run(folder, &[&arguments[..], more].concat())
-}
-
-fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<_> = std::fs::read_dir(folder)
-        .expect("the folder is there")
-        .map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"))
-        .collect();
-    names.sort();
-    names
 }
 
 /// The finished plots that a run told of.
@@ -35,7 +26,7 @@ fn several_folders_are_filled_each_plot_with_a_seed_of_its_own() {
     let made = create(folder, &["--rows", "40", "--out", "a", "b", "--name", "x", "--count", "5", "--json"]);
     let done = done(&made.expect(0, &[]));
     assert_eq!(done.len(), 5);
-    let all = [names(&folder.join("a")), names(&folder.join("b"))].concat();
+    let all = [names_in(&folder.join("a")), names_in(&folder.join("b"))].concat();
     assert_eq!(all.len(), 5, "{all:?}");
     let distinct = |field: &str| {
         let mut values: Vec<_> = done.iter().map(|plot| plot[field].as_str().expect("a string")).collect();
@@ -47,7 +38,7 @@ fn several_folders_are_filled_each_plot_with_a_seed_of_its_own() {
     run(folder, &["plot", "check", "a", "b"]).expect(0, &[]);
     // Without a count each folder gets one.
     create(folder, &["--rows", "40", "--out", "c", "--out", "d"]).expect(0, &[]);
-    assert_eq!([names(&folder.join("c")).len(), names(&folder.join("d")).len()], [1, 1]);
+    assert_eq!([names_in(&folder.join("c")).len(), names_in(&folder.join("d")).len()], [1, 1]);
 }
 
 #[test]
@@ -60,11 +51,11 @@ fn staged_plots_are_those_made_in_place() {
     create(folder, &[&same[..], &["--out", "final", "--staging", "fast"]].concat()).expect(0, &[]);
     let read = |name: &str| std::fs::read(folder.join(name)).expect("a plot");
     assert!(read("straight/x.plot") == read("final/x.plot"));
-    assert_eq!(names(&folder.join("final")), ["x.plot"]);
-    assert_eq!(names(&folder.join("fast")), Vec::<String>::new(), "nothing stays in the staging folder");
+    assert_eq!(names_in(&folder.join("final")), ["x.plot"]);
+    assert_eq!(names_in(&folder.join("fast")), Vec::<String>::new(), "nothing stays in the staging folder");
     create(folder, &["--rows", "40", "--out", "many", "more", "--staging", "fast", "--count", "4"]).expect(0, &[]);
-    assert_eq!(names(&folder.join("many")).len() + names(&folder.join("more")).len(), 4);
-    assert_eq!(names(&folder.join("fast")), Vec::<String>::new());
+    assert_eq!(names_in(&folder.join("many")).len() + names_in(&folder.join("more")).len(), 4);
+    assert_eq!(names_in(&folder.join("fast")), Vec::<String>::new());
     create(folder, &["--rows", "40", "--out", "fast", "--staging", "fast"]).expect(2, &["fast"]);
 }
 
@@ -122,7 +113,7 @@ fn fill_ends_when_the_disk_is_full() {
     // 2048 rows of 64 columns are 4 MiB; four of them and the margin fit.
     let filled = create(folder.path(), &["--rows", "2048", "--out", "disk", "--fill", "--json"]);
     let nothing_fits = create(folder.path(), &["--rows", "20480", "--out", "disk", "--fill"]);
-    let (names, checked) = (names(&disk), run(folder.path(), &["plot", "check", "disk"]));
+    let (names, checked) = (names_in(&disk), run(folder.path(), &["plot", "check", "disk"]));
     assert!(Command::new("umount").arg(&disk).status().is_ok_and(|status| status.success()));
     let filled = filled.expect(0, &[]);
     assert_eq!((done(&filled).len(), names.len()), (4, 4), "{filled:#?}");

@@ -71,3 +71,14 @@ fn ran(output: Output) -> Ran {
 #[allow(dead_code)] // not every test file makes a plot
 pub(crate) const MINER_KEY: &str = "97f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac58\
                                     6c55e83ff97a1aeffb3af00adb22c6bb";
+
+/// What lies in a folder, by name.
+#[allow(dead_code)] // not every test file looks
+pub(crate) fn names_in(folder: &Path) -> Vec<String> {
+    let mut names: Vec<_> = std::fs::read_dir(folder)
+        .expect("the folder is there")
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"))
+        .collect();
+    names.sort();
+    names
+}

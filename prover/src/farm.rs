@@ -37,6 +37,8 @@ pub use prove::{Answer, PassedOver, PlotFault, ProveError};
 pub use report::{Ended, FoundLeaf, Missed, PlotReport, SearchReport};
 pub use search::{MAX_THREADS, SearchError, SearchOptions, Strategy};
 
+#[cfg(test)]
+pub(crate) use buffer::Buffer;
 use disks::Disk;
 
 use crate::platform::DIRECT_ALIGNMENT;

@@ -129,3 +129,66 @@ pub(crate) fn forget(file: &File, offset_bytes: u64, bytes: u64) {
     #[cfg(not(target_os = "linux"))]
     let _ = (file, offset_bytes, bytes);
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use crate::farm::Buffer;
+
+    const PAGES: usize = 64;
+
+    /// A file that was synced, and what is in it.
+    fn file() -> (tempfile::NamedTempFile, Vec<u8>) {
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        let bytes: Vec<u8> = (0..PAGES * 4096).map(|at| (at / 7) as u8).collect();
+        io::Write::write_all(&mut file, &bytes).expect("a small file");
+        file.as_file().sync_all().expect("a small file");
+        (file, bytes)
+    }
+
+    /// Whether the page cache holds these bytes.
+    fn is_cached(file: &File, offset_bytes: u64) -> bool {
+        let mut page = [0; 4096];
+        let mut slices = [io::IoSliceMut::new(&mut page)];
+        rustix::io::preadv2(file, &mut slices, offset_bytes, rustix::io::ReadWriteFlags::NOWAIT) == Ok(4096)
+    }
+
+    #[test]
+    fn direct_reads_read_what_is_there() {
+        let (file, bytes) = file();
+        let Some(direct) = open_direct(file.path()) else {
+            return println!("SKIPPED: no direct reads in {}", file.path().display());
+        };
+        let mut buffer = Buffer::new(8192);
+        assert!(read_direct(&direct, buffer.as_mut_slice(), 4096).expect("a read"));
+        assert_eq!(buffer.as_slice(), &bytes[4096..][..8192]);
+        // At the end of the file, on a page and off it, and beyond.
+        for (length, offset_bytes) in [(bytes.len(), bytes.len() - 4096), (bytes.len() - 4000, 62 * 4096), (4096, 8192)]
+        {
+            file.as_file().set_len(length as u64).expect("a small file");
+            let error = read_direct(&direct, buffer.as_mut_slice(), offset_bytes as u64).expect_err("a short file");
+            assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn reads_in_passing_leave_the_page_cache_as_it_was() {
+        let (file, bytes) = file();
+        let file = file.as_file();
+        let mut buffer = vec![0; bytes.len()];
+        forget(file, 0, bytes.len() as u64);
+        if is_cached(file, 0) {
+            return println!("SKIPPED: this file system keeps all in memory");
+        }
+        forget(file, 0, bytes.len() as u64);
+        read_passing_by(file, &mut buffer, 0).expect("a read");
+        assert_eq!(buffer, bytes);
+        assert!(!is_cached(file, 40 * 4096), "what was not cached before is not cached now");
+        // The control: a plain read leaves it there, and then it stays.
+        read_exact_at(file, &mut buffer, 0).expect("a read");
+        assert!(is_cached(file, 40 * 4096));
+        buffer.fill(0);
+        read_passing_by(file, &mut buffer, 0).expect("a read");
+        assert!(buffer == bytes && is_cached(file, 40 * 4096));
+    }
+}

@@ -128,6 +128,16 @@ fn a_plot_without_the_column_is_missed_for_that() {
 }
 
 #[test]
+fn reading_alone_reads_what_a_search_reads() {
+    let folder = folder_of(&[(1000, 256), (37, 8)]);
+    let farm = Farm::open([folder.path()], FarmOptions::default()).expect("good options");
+    let search = farm.search(COLUMN, &challenges(1), None, None, &full()).expect("a search");
+    let read = farm.read_only(COLUMN, None, &full()).expect("reads");
+    assert_eq!((read.bytes(), read.leaves()), (search.bytes(), 1037));
+    assert!(read.plots.iter().all(|plot| plot.best.is_empty() && plot.missed.is_none()));
+}
+
+#[test]
 fn no_plots_make_an_empty_report() {
     let farm = Farm::open([] as [PathBuf; 0], FarmOptions::default()).expect("good options");
     let report = farm.search(COLUMN, &challenges(1), None, None, &full()).expect("a search");

@@ -51,8 +51,8 @@ pub(crate) struct Disk {
     /// A message for each read that may yet begin. The bound holds over all
     /// searches: a disk that hangs keeps its reads, and no more pile up on it.
     permits: (Sender<()>, Receiver<()>),
-    /// Cells scored a second when last searched for 1, 2, … challenges.
-    rates: Mutex<[Option<f64>; MAX_CHALLENGES]>,
+    /// Cells a second when last searched for 0, 1, 2, … challenges.
+    rates: Mutex<[Option<f64>; MAX_CHALLENGES + 1]>,
     told_of_no_direct_reads: AtomicBool,
 }
 
@@ -76,11 +76,11 @@ impl Disk {
     }
 
     pub(crate) fn rate(&self, challenges: usize) -> Option<f64> {
-        lock(&self.rates)[challenges - 1]
+        lock(&self.rates)[challenges]
     }
 
     pub(crate) fn set_rate(&self, challenges: usize, cells_per_second: f64) {
-        lock(&self.rates)[challenges - 1] = Some(cells_per_second);
+        lock(&self.rates)[challenges] = Some(cells_per_second);
     }
 
     /// True once.

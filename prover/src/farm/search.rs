@@ -113,6 +113,30 @@ impl Farm {
         if !(1..=MAX_CHALLENGES).contains(&challenges.len()) {
             return Err(SearchError::Challenges(challenges.len()));
         }
+        self.sweep(column, challenges, target, deadline, options)
+    }
+
+    /// Reads as [`Self::search`] does and scores nothing: what the disks alone take.
+    ///
+    /// # Errors
+    /// As [`Self::search`].
+    pub fn read_only(
+        &self,
+        column: ColumnIndex,
+        deadline: Option<Instant>,
+        options: &SearchOptions,
+    ) -> Result<SearchReport, SearchError> {
+        self.sweep(column, &[], None, deadline, options)
+    }
+
+    fn sweep(
+        &self,
+        column: ColumnIndex,
+        challenges: &[Challenge],
+        target: Option<Target>,
+        deadline: Option<Instant>,
+        options: &SearchOptions,
+    ) -> Result<SearchReport, SearchError> {
         if !(1..=MAX_THREADS).contains(&options.threads) {
             return Err(SearchError::Threads(options.threads));
         }

@@ -69,6 +69,7 @@ impl Job {
 /// All that the threads of a search share.
 #[derive(Debug)]
 pub(crate) struct Sweep {
+    /// None: the cells are read only.
     pub(crate) challenges: Vec<Challenge>,
     pub(crate) target: Option<Target>,
     pub(crate) deadline: Option<Instant>,
@@ -290,7 +291,9 @@ fn score(sweep: &Sweep, filled: &Receiver<Filled>, stopping: &Receiver<Infallibl
             if sweep.stopped.load(Ordering::Relaxed) {
                 break;
             }
-            sweep.backend.score_best(&sweep.challenges, cells, block.first_row + leaves, best);
+            if !best.is_empty() {
+                sweep.backend.score_best(&sweep.challenges, cells, block.first_row + leaves, best);
+            }
             leaves += cells.len() as u64;
         }
         let now = sweep.clock.now();

@@ -83,18 +83,6 @@ pub(crate) fn preallocate(file: &File, bytes: u64) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Tells the system that these bytes, which were synced, will not be read again
-/// soon, so that they do not push out what other programs have cached.
-pub(crate) fn forget(file: &File, offset_bytes: u64, bytes: u64) {
-    #[cfg(target_os = "linux")]
-    if let Some(bytes) = std::num::NonZeroU64::new(bytes) {
-        // Advice: that it was not taken harms nobody.
-        let _ = rustix::fs::fadvise(file, offset_bytes, Some(bytes), rustix::fs::Advice::DontNeed);
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = (file, offset_bytes, bytes);
-}
-
 /// Whether a read failed because the disk could not read that place, so that others may succeed.
 pub(crate) fn is_unreadable(error: &io::Error) -> bool {
     #[cfg(target_os = "linux")]

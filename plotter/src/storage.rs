@@ -6,8 +6,6 @@ use std::io;
 
 use spacetime_prover::{read_exact_at, write_all_at};
 
-use crate::platform;
-
 /// A file under construction. Writes may be lost until [`Storage::sync`] returns.
 pub trait Storage: Send + Sync {
     /// Writes all of `bytes` at `offset_bytes`.
@@ -76,6 +74,6 @@ impl Storage for File {
     }
 
     fn forget(&self, offset_bytes: u64, bytes: u64) {
-        platform::forget(self, offset_bytes, bytes);
+        spacetime_prover::forget(self, offset_bytes, bytes);
     }
 }

@@ -118,9 +118,10 @@ pub(crate) fn read_passing_by(file: &File, buffer: &mut [u8], offset_bytes: u64)
     read_exact_at(file, buffer, offset_bytes)
 }
 
-/// Tells the system that these bytes will not be read again soon, so that they
-/// do not push out what other programs have cached.
-pub(crate) fn forget(file: &File, offset_bytes: u64, bytes: u64) {
+/// Tells the system that these bytes of `file` will not be read again soon, so
+/// that they do not push out what other programs have cached. Written ones must
+/// have been synced.
+pub fn forget(file: &File, offset_bytes: u64, bytes: u64) {
     #[cfg(target_os = "linux")]
     if let Some(bytes) = std::num::NonZeroU64::new(bytes) {
         // Advice: that it was not taken harms nobody.

@@ -21,6 +21,9 @@ use crate::scrub::{ScrubError, open};
 /// Most findings that a report lists one by one; beyond it they are counted only.
 const MAX_LISTED: usize = 1000;
 
+/// Bytes of the rows that are grown again at a time.
+const GROUP_BYTES: usize = 64 << 20;
+
 /// With what a plot is checked.
 #[derive(Clone, Copy)]
 pub struct CheckOptions<'a> {
@@ -130,8 +133,9 @@ pub fn check(path: &Path, options: &CheckOptions<'_>) -> Result<CheckReport, Scr
         time: Duration::ZERO,
     };
     let inside = Inside { plot: &plot, pool: &pool, options };
-    inside.check_roots(&mut report)?;
-    inside.check_rows(&mut report)?;
+    crate::platform::at_idle_priority(|| {
+        inside.check_roots(&mut report).and_then(|()| inside.check_rows(&mut report))
+    })?;
     report.time = began.elapsed();
     Ok(report)
 }
@@ -197,8 +201,9 @@ impl Inside<'_> {
         let rows = draw_rows(header.rows, self.options.rows);
         (self.options.steps)(Step::Began { phase: Phase::Growing, total: rows.len() as u64 });
         let mut worker = self.options.engine.worker(header.shape);
-        // As many as the widest backend grows side by side.
-        for group in rows.chunks(16) {
+        // As many as the widest backend grows side by side, fewer if they are long.
+        let side_by_side = (GROUP_BYTES / header.shape.row_bytes()).clamp(1, 16);
+        for group in rows.chunks(side_by_side) {
             self.step()?;
             let indices: Vec<_> = group.iter().map(|row| RowIndex(header.first_row + row)).collect();
             let mut grown = vec![[0; 32]; group.len() * header.shape.columns()];

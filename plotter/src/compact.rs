@@ -5,7 +5,7 @@ use std::path::Path;
 use spacetime_prover::{Plot, PlotHeader, tree};
 
 use crate::copy::{CopyError, CopyOptions, copy};
-use crate::create::{Created, is_still};
+use crate::create::Created;
 use crate::error::CreateError;
 use crate::params::PlotParams;
 use crate::trailer::{Plan, PlanKind};
@@ -30,9 +30,6 @@ pub fn compact(
     options: &CopyOptions<'_>,
 ) -> Result<Created, CopyError> {
     let plot = Plot::open(source)?;
-    if is_still(out, plot.file()) {
-        return Err(CopyError::SameFile(out.to_owned()));
-    }
     let rows_per_segment = rows_per_segment.unwrap_or(1 << tree::ceil_log2(plot.header().rows));
     let plan = plan_of(plot.header(), rows_per_segment)?;
     copy(out, &plan, std::slice::from_ref(&plot), options)
@@ -45,5 +42,5 @@ pub(crate) fn plan_of(header: &PlotHeader, rows_per_segment: u64) -> Result<Plan
     let rows_per_segment = Some(rows_per_segment);
     let params = PlotParams { miner_key, seed, network, shape, rows, rows_per_segment, first_row };
     let (header, state) = params.header().map_err(CreateError::from)?;
-    Ok(Plan { header, state, kind: PlanKind::Copied, destination: None })
+    Ok(Plan { header, state, kind: PlanKind::Copied, replace: false, destination: None })
 }

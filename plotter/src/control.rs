@@ -50,12 +50,13 @@ impl Control {
         Ok(())
     }
 
-    /// Waits until `bytes` more may be written.
+    /// Waits while paused, and until `bytes` more may be written.
     ///
     /// # Errors
     /// If the work is to stop.
     pub fn pace(&self, bytes: u64) -> Result<(), Stopped> {
-        let Some(max_rate) = self.max_rate else { return self.wait(Duration::ZERO) };
+        self.step()?;
+        let Some(max_rate) = self.max_rate else { return Ok(()) };
         let now = Instant::now();
         let begin = {
             let mut next_write = self.next_write.lock().expect("no thread panics with this lock");

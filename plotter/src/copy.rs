@@ -4,6 +4,7 @@
 mod cuts;
 mod error;
 
+use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
 use std::time::Instant;
@@ -16,8 +17,9 @@ use spacetime_prover::{Layout, Plot, PlotError, PlotHeader, PlotState, tree};
 use tracing::info;
 
 use crate::control::Control;
-use crate::create::{Begin, Created, begin, publish};
+use crate::create::{Begin, Created, begin, is_still, publish, remove_own};
 use crate::error::{BuildError, CreateError};
+use crate::platform;
 use crate::progress::{Phase, Step, Steps};
 use crate::roots::RootStack;
 use crate::storage::Storage;
@@ -59,12 +61,38 @@ pub(crate) fn copy(
     sources: &[Plot],
     options: &CopyOptions<'_>,
 ) -> Result<Created, CopyError> {
+    let file = begin_copy(path, plan, sources, options)?;
+    copy_into(file, path, plan, sources, options)
+}
+
+/// Begins the file of a copy: whole header, plan and space, locked.
+pub(crate) fn begin_copy(
+    path: &Path,
+    plan: &Plan,
+    sources: &[Plot],
+    options: &CopyOptions<'_>,
+) -> Result<File, CopyError> {
+    if sources.iter().any(|source| is_still(path, source.file())) {
+        return Err(CopyError::SameFile(path.to_owned()));
+    }
+    let layout = plan.layout().map_err(CreateError::trailer(path))?;
+    Cuts::new(&plan.header, &layout, sources, options)?;
+    let begin_options = Begin { force: options.force, preallocate: options.preallocate };
+    Ok(begin(path, plan, &layout, &begin_options)?)
+}
+
+/// Fills the `file` that [`begin_copy`] began, and gives it its name.
+pub(crate) fn copy_into(
+    file: File,
+    path: &Path,
+    plan: &Plan,
+    sources: &[Plot],
+    options: &CopyOptions<'_>,
+) -> Result<Created, CopyError> {
     assert!(options.threads > 0, "somebody must hash");
     let began = Instant::now();
     let layout = plan.layout().map_err(CreateError::trailer(path))?;
     let cuts = Cuts::new(&plan.header, &layout, sources, options)?;
-    let begin_options = Begin { force: options.force, preallocate: options.preallocate };
-    let file = begin(path, plan, &layout, &begin_options)?;
     let tmp = tmp_path(path);
     let copied = (|| {
         let pool = ThreadPoolBuilder::new()
@@ -74,8 +102,8 @@ pub(crate) fn copy(
             .map_err(|error| build_error(&tmp)(std::io::Error::other(error).into()))?;
         info!(path = %path.display(), block_cells = cuts.block_cells, "copying");
         let copy = Copy { storage: &file, path: &tmp, plan, layout, sources, cuts, pool: &pool, options };
-        let header = copy.run()?;
-        publish(path, options.force)?;
+        let header = platform::at_idle_priority(|| copy.run())?;
+        publish(path, &file, options.force)?;
         Ok(header)
     })();
     match copied {
@@ -85,7 +113,7 @@ pub(crate) fn copy(
         }
         Err(error) => {
             // The sources are whole, so this is of no worth; the error at hand matters more than that it stays.
-            let _ = std::fs::remove_file(&tmp);
+            let _ = remove_own(&tmp, &file);
             Err(error)
         }
     }

@@ -1,12 +1,12 @@
 //! Making a new plot, and going on with an unfinished one.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use spacetime_kernels::{PlotKey, RowIndex, Shape};
-use spacetime_prover::{HEADER_BYTES, Layout, PlotHeader};
+use spacetime_prover::{HEADER_BYTES, Layout, PlotError, PlotHeader};
 use tracing::warn;
 
 use crate::batch::{BatchShape, Scratch, UNIT_ROWS, run_roots};
@@ -84,7 +84,7 @@ pub(crate) fn with_margin(end: u64) -> u64 {
 /// If the parameters make no plot, or memory is not there.
 pub fn estimate(params: &PlotParams, out: &Path, options: &CreateOptions<'_>) -> Result<Estimate, CreateError> {
     let (header, state) = params.header()?;
-    let plan = Plan { header, state, kind: PlanKind::Grown, destination: None };
+    let plan = Plan { header, state, kind: PlanKind::Grown, replace: options.force, destination: None };
     let layout = plan.layout().map_err(CreateError::trailer(out))?;
     let (batch_rows, memory) = batch_rows(&plan.header, &layout, options.engine, options.threads, options.memory)?;
     let key = plan.header.key();
@@ -110,6 +110,7 @@ pub fn growing_time(key: &PlotKey, shape: Shape, engine: &dyn Engine, threads: u
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
+                platform::lower_priority();
                 let (mut worker, mut scratch) = (engine.worker(shape), Scratch::new(unit));
                 let (mut cells, mut roots) = (vec![[0; 32]; UNIT_ROWS * columns], vec![[0; 32]; columns]);
                 for _ in 0..units {
@@ -132,8 +133,8 @@ pub fn growing_time(key: &PlotKey, shape: Shape, engine: &dyn Engine, threads: u
 pub fn create(params: &PlotParams, path: &Path, options: &CreateOptions<'_>) -> Result<Created, CreateError> {
     let began = Instant::now();
     // The file is locked until it has its name.
-    let Grown { file: _file, header, bytes } = grow_new(params, path, None, options)?;
-    publish(path, options.force)?;
+    let Grown { file, header, bytes } = grow_new(params, path, None, options)?;
+    publish(path, &file, options.force)?;
     let rows_grown = header.rows;
     Ok(Created { path: path.to_owned(), header, bytes, rows_grown, time: began.elapsed() })
 }
@@ -154,7 +155,7 @@ pub(crate) fn grow_new(
     options: &CreateOptions<'_>,
 ) -> Result<Grown, CreateError> {
     let (header, state) = params.header()?;
-    let plan = Plan { header, state, kind: PlanKind::Grown, destination };
+    let plan = Plan { header, state, kind: PlanKind::Grown, replace: options.force, destination };
     let layout = plan.layout().map_err(CreateError::trailer(path))?;
     let (batch_rows, _) = batch_rows(&plan.header, &layout, options.engine, options.threads, options.memory)?;
     let file = begin(path, &plan, &layout, &Begin { force: options.force, preallocate: options.preallocate })?;
@@ -170,7 +171,8 @@ pub(crate) fn grow_new(
         control: options.control,
         events: options.events,
     };
-    let header = build.run().map_err(|source| CreateError::Build { path: tmp_path(path), source })?;
+    let header = platform::at_idle_priority(|| build.run())
+        .map_err(|source| CreateError::Build { path: tmp_path(path), source })?;
     Ok(Grown { file, header, bytes: layout.file_bytes() })
 }
 
@@ -185,11 +187,10 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
 /// # Errors
 /// If it cannot be opened or removed.
 pub fn remove_stillborn(new: &Path) -> Result<(), CreateError> {
-    let file = File::open(new).map_err(CreateError::io(new, "cannot open"))?;
-    match file.try_lock() {
-        Ok(()) => std::fs::remove_file(new).map_err(CreateError::io(new, "cannot remove it")),
-        Err(TryLockError::WouldBlock) => Ok(()),
-        Err(TryLockError::Error(error)) => Err(CreateError::io(new, "cannot lock")(error)),
+    match open_locked(new) {
+        Ok(file) => remove_own(new, &file),
+        Err(CreateError::Locked { .. }) => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -207,27 +208,29 @@ pub(crate) fn begin(path: &Path, plan: &Plan, layout: &Layout, options: &Begin) 
     let (tmp, new) = (tmp_path(path), new_path(path));
     let folder = folder_of(path);
     std::fs::create_dir_all(folder).map_err(CreateError::io(folder, "cannot create the folder"))?;
-    if let Some(_leftover) = refuse_taken(path, plan, options.force)? {
-        std::fs::remove_file(&tmp).map_err(CreateError::io(&tmp, "cannot remove it"))?;
-    }
-    let trailer = Trailer::new(layout);
-    let needed = with_margin(trailer.end());
-    let free = platform::free_space(folder).map_err(CreateError::io(folder, "cannot ask for free space"))?;
-    if needed > free {
-        return Err(CreateError::NoSpace { path: path.to_owned(), needed, free });
-    }
+    let leftover = refuse_taken(path, plan, options.force)?;
     let file = open_new(&new)?;
     let begun = (|| {
+        // What an earlier process left in it is no use of space.
         file.set_len(0).map_err(CreateError::io(&new, "cannot empty it"))?;
+        let trailer = Trailer::new(layout);
+        let needed = with_margin(trailer.end());
+        let free = platform::free_space(folder).map_err(CreateError::io(folder, "cannot ask for free space"))?;
+        let free = free.saturating_add(leftover.as_ref().map_or(0, platform::space_taken));
+        let no_space = || CreateError::NoSpace { path: path.to_owned(), needed, free };
+        if needed > free {
+            return Err(no_space());
+        }
+        if let Some(leftover) = &leftover {
+            remove_own(&tmp, leftover)?;
+        }
         if options.preallocate {
             match platform::preallocate(&file, trailer.end()) {
                 Ok(true) => {}
                 Ok(false) => {
                     warn!(path = %path.display(), "this file system cannot reserve space: the disk may fill up on the way")
                 }
-                Err(error) if error.kind() == io::ErrorKind::StorageFull => {
-                    return Err(CreateError::NoSpace { path: path.to_owned(), needed, free });
-                }
+                Err(error) if error.kind() == io::ErrorKind::StorageFull => return Err(no_space()),
                 Err(error) => return Err(CreateError::io(&new, "cannot reserve space")(error)),
             }
         } else {
@@ -244,19 +247,32 @@ pub(crate) fn begin(path: &Path, plan: &Plan, layout: &Layout, options: &Begin) 
         Ok(()) => Ok(file),
         Err(error) => {
             // Nothing of worth is in it; the error at hand matters more than that it stays.
-            let _ = std::fs::remove_file(&new);
+            let _ = remove_own(&new, &file);
             Err(error)
         }
     }
 }
 
+/// Removes the file at `path` if it is still the open and locked `file`.
+pub(crate) fn remove_own(path: &Path, file: &File) -> Result<(), CreateError> {
+    if !is_still(path, file) {
+        return Err(CreateError::Replaced(path.to_owned()));
+    }
+    std::fs::remove_file(path).map_err(CreateError::io(path, "cannot remove it"))
+}
+
 /// Refuses a name that is taken. An unfinished file that may be removed is returned locked.
 pub(crate) fn refuse_taken(path: &Path, plan: &Plan, force: bool) -> Result<Option<File>, CreateError> {
     let tmp = tmp_path(path);
-    if !force && path.try_exists().map_err(CreateError::io(path, "cannot look for it"))? {
-        return Err(CreateError::Exists(path.to_owned()));
+    // Links are not followed: one that leads nowhere takes the name, too.
+    match path.symlink_metadata() {
+        Ok(_) if !force => return Err(CreateError::Exists(path.to_owned())),
+        Ok(metadata) if !metadata.is_file() => return Err(PlotError::NotAFile(path.to_owned()).into()),
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(CreateError::io(path, "cannot look for it")(error)),
     }
-    if !tmp.try_exists().map_err(CreateError::io(&tmp, "cannot look for it"))? {
+    if tmp.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
         return Ok(None);
     }
     let unfinished = open_locked(&tmp)?;
@@ -278,20 +294,26 @@ fn is_leftover(file: &File, plan: &Plan) -> bool {
 
 /// Opens the file that is to become the new plot, locked; another process may do the same at this moment.
 fn open_new(new: &Path) -> Result<File, CreateError> {
-    loop {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(new)
-            .map_err(CreateError::io(new, "cannot create"))?;
-        lock(new, &file)?;
-        // The other process may have renamed it between our opening and our locking.
-        if is_still(new, &file) {
+    open_locked_as(new, true, "cannot create")
+}
+
+/// Opens an unfinished plot for reading and writing and locks it.
+pub(crate) fn open_locked(tmp: &Path) -> Result<File, CreateError> {
+    open_locked_as(tmp, false, "cannot open")
+}
+
+fn open_locked_as(path: &Path, create: bool, doing: &'static str) -> Result<File, CreateError> {
+    /// Others rename or replace a file once or twice in its life.
+    const TRIES: usize = 8;
+    for _ in 0..TRIES {
+        let file = platform::open_own(path, create).map_err(CreateError::io(path, doing))?;
+        lock(path, &file)?;
+        // Another process may have renamed it between our opening and our locking.
+        if is_still(path, &file) {
             return Ok(file);
         }
     }
+    Err(CreateError::Replaced(path.to_owned()))
 }
 
 /// Whether `path` names the open `file`.
@@ -309,13 +331,6 @@ pub(crate) fn is_still(path: &Path, file: &File) -> bool {
     }
 }
 
-/// Opens an unfinished plot for reading and writing and locks it.
-pub(crate) fn open_locked(tmp: &Path) -> Result<File, CreateError> {
-    let file = OpenOptions::new().read(true).write(true).open(tmp).map_err(CreateError::io(tmp, "cannot open"))?;
-    lock(tmp, &file)?;
-    Ok(file)
-}
-
 pub(crate) fn lock(path: &Path, file: &File) -> Result<(), CreateError> {
     match file.try_lock() {
         Ok(()) => Ok(()),
@@ -329,9 +344,12 @@ pub(crate) fn lock(path: &Path, file: &File) -> Result<(), CreateError> {
     }
 }
 
-/// Gives a finished plot its name.
-pub(crate) fn publish(path: &Path, replace: bool) -> Result<(), CreateError> {
+/// Gives a finished plot, the open and locked `file`, its name.
+pub(crate) fn publish(path: &Path, file: &File, replace: bool) -> Result<(), CreateError> {
     let tmp = tmp_path(path);
+    if !is_still(&tmp, file) {
+        return Err(CreateError::Replaced(tmp));
+    }
     platform::rename(&tmp, path, replace).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => CreateError::Exists(path.to_owned()),
         _ => CreateError::io(path, "cannot rename to it")(error),

@@ -106,6 +106,17 @@ pub enum CreateError {
         /// Why.
         reason: String,
     },
+    /// A plot of that name came to be while this one was made.
+    #[error("{}: exists; {} waits for its name: move or remove the one, or replace it with `spacetime plot resume --force`", path.display(), tmp.display())]
+    Waiting {
+        /// The name that is taken.
+        path: PathBuf,
+        /// The unfinished plot, which stays.
+        tmp: PathBuf,
+    },
+    /// Somebody renamed, removed or replaced the file that was being made.
+    #[error("{}: is another file than the one that was being made: it was renamed or removed meanwhile", .0.display())]
+    Replaced(PathBuf),
     /// A copy begins anew, for its sources are whole.
     #[error("{}: is a copy that was interrupted: run `spacetime plot merge` or `compact` again, or `resume` the staged plot; it begins anew", .0.display())]
     InterruptedCopy(PathBuf),

@@ -26,8 +26,8 @@ fn needed(header: &PlotHeader, layout: &Layout, engine: &dyn Engine, threads: us
     let stack_levels = u64::from(layout.depth().max(layout.subtree_depth()) + 2 - rows.ilog2());
     BATCHES as u64 * batch.batch_bytes()
         + threads * (engine.worker_bytes(shape) + batch.scratch_bytes())
-        // The stack, and what it is joined into; the pair of the last batch's roots.
-        + (2 * stack_levels + 4) * shape.row_bytes() as u64
+        // The stack, what it is joined into, and a copy at the end; the pair of the last batch's roots.
+        + (3 * stack_levels + 4) * shape.row_bytes() as u64
         + WRITE_BYTES as u64
         + Grower::memory_bytes(engine.checked_by(), shape)
         + check_cells_bytes(engine.checked_by(), shape)
@@ -62,8 +62,8 @@ pub(crate) fn batch_rows(
     let budget = allowed(budget)?;
     let padded = 1u64 << layout.depth();
     let unit = padded.min(16);
-    let most =
-        header.rows_per_segment.min(padded).max(unit).min((padded / MIN_BATCHES).max(MIN_BATCH_ROWS)).min(padded);
+    // A batch that spans small segments does no harm, one row at a time would.
+    let most = header.rows_per_segment.min(padded / MIN_BATCHES).max(MIN_BATCH_ROWS).min(padded);
     let smallest = needed(header, layout, engine, threads, unit);
     if smallest > budget {
         return Err(CreateError::SmallBudget { budget, needed: smallest });

@@ -54,7 +54,12 @@ pub fn merge(out: &Path, parts: &[PathBuf], options: &CopyOptions<'_>) -> Result
     let rows_per_segment = Some(rows_per_segment);
     let params = PlotParams { miner_key, seed, network, shape, rows, rows_per_segment, first_row: None };
     let (header, state) = params.header().map_err(CreateError::from)?;
-    copy(out, &Plan { header, state, kind: PlanKind::Copied, destination: None }, &sources, options)
+    copy(
+        out,
+        &Plan { header, state, kind: PlanKind::Copied, replace: options.force, destination: None },
+        &sources,
+        options,
+    )
 }
 
 /// What must be the same in all parts and is not.

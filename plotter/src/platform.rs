@@ -103,19 +103,66 @@ pub(crate) fn lower_priority() {
     {
         // On Linux this is the thread's own niceness. That a sandbox forbids it harms nobody.
         let _ = rustix::process::setpriority_process(None, 19);
-        idle_disk_priority();
+        idle_classes();
     }
 }
 
-/// `ioprio_set(IOPRIO_WHO_PROCESS, this thread, IOPRIO_CLASS_IDLE)`, which neither std nor rustix knows.
+/// `SCHED_IDLE` and `IOPRIO_CLASS_IDLE` for this thread, which neither std nor rustix knows.
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code)]
-fn idle_disk_priority() {
+fn idle_classes() {
     const WHO_PROCESS: libc::c_int = 1;
     const CLASS_IDLE: libc::c_int = 3 << 13;
+    let no_priority = libc::sched_param { sched_priority: 0 };
+    // SAFETY: sched_setscheduler(2) reads a sched_param that outlives the call, and 0 names the calling thread.
+    unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &no_priority) };
     // SAFETY: ioprio_set(2) takes three integers, reads and writes no memory of ours, and
     // 0 names the calling thread.
     unsafe { libc::syscall(libc::SYS_ioprio_set, WHO_PROCESS, 0, CLASS_IDLE) };
+}
+
+/// Runs `work` on a thread of its own that stands behind every other one, for
+/// CPU and for disk, and waits for it.
+pub(crate) fn at_idle_priority<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            lower_priority();
+            work()
+        });
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// Opens a file for reading and writing, which is to be a regular one with no
+/// other name: never through a link, and never waiting for a pipe's other end.
+///
+/// # Errors
+/// What the system says, and if it is anything else.
+pub(crate) fn open_own(path: &Path, create: bool) -> io::Result<File> {
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true).write(true).create(create).truncate(false);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+        let file = options.custom_flags(flags.bits().cast_signed()).open(path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() || metadata.nlink() > 1 {
+            return Err(io::Error::other("is not a regular file with this name alone"));
+        }
+        Ok(file)
+    }
+    #[cfg(not(unix))]
+    options.open(path)
+}
+
+/// Bytes that a file takes on its disk.
+pub(crate) fn space_taken(file: &File) -> u64 {
+    #[cfg(unix)]
+    let taken = file.metadata().map(|metadata| std::os::unix::fs::MetadataExt::blocks(&metadata) * 512);
+    #[cfg(not(unix))]
+    let taken = file.metadata().map(|metadata| metadata.len());
+    taken.unwrap_or(0)
 }
 
 /// Makes renames and new names in `folder` last.

@@ -15,6 +15,8 @@ use crate::create::{CreateOptions, Created, finished_path, header_for, open_lock
 use crate::engine::Engine;
 use crate::error::CreateError;
 use crate::memory::batch_rows;
+use crate::platform::at_idle_priority;
+use crate::roots::RootStack;
 use crate::stage::Staged;
 use crate::storage::Storage;
 use crate::trailer::{Plan, PlanKind, Progress, Trailer, TrailerError, tmp_path};
@@ -100,17 +102,35 @@ pub fn resume_staged(path: &Path, options: &CreateOptions<'_>) -> Result<Resumed
         Plot::open_any(&path)?;
         return Ok(Resumed::Nothing);
     }
-    let (_file, header, bytes, rows_grown) = match open_unfinished(&tmp)? {
-        Unfinished::Complete(file, header, bytes) => (file, header, bytes, 0),
+    let taken = || path.symlink_metadata().is_ok();
+    let (file, header, bytes, rows_grown, replace) = match open_unfinished(&tmp)? {
+        Unfinished::Complete(file, header, bytes) => (file, header, bytes, 0, options.force),
         Unfinished::Growing(file, plan, trailer) => {
+            let replace = options.force || plan.replace;
+            // Said before anything is grown.
+            if plan.destination.is_none() && !replace && taken() {
+                return Err(CreateError::Waiting { path, tmp });
+            }
             let (header, bytes, rows_grown) = grow_on(&tmp, &file, &plan, trailer, options)?;
             if let Some(destination) = plan.destination {
-                return Ok(Resumed::Staged(Staged { tmp, file, destination, rows_grown, time: began.elapsed() }));
+                let time = began.elapsed();
+                return Ok(Resumed::Staged(Staged {
+                    tmp,
+                    file,
+                    destination,
+                    replace,
+                    reserved: None,
+                    rows_grown,
+                    time,
+                }));
             }
-            (file, header, bytes, rows_grown)
+            (file, header, bytes, rows_grown, replace)
         }
     };
-    publish(&path, options.force)?;
+    if !replace && taken() {
+        return Err(CreateError::Waiting { path, tmp });
+    }
+    publish(&path, &file, replace)?;
     Ok(Resumed::Created(Created { path, header, bytes, rows_grown, time: began.elapsed() }))
 }
 
@@ -131,11 +151,12 @@ pub(crate) fn grow_on(
     file.write_at(&plan.header.encode(), 0).map_err(io("cannot write the header"))?;
     let slots = trailer.read_progress(file).map_err(io("cannot read how far it had come"))?;
     let mut progress = Progress::default();
-    for slot in slots {
+    for (generation, slot) in slots {
         let whole = last_batch_is_whole(file, plan, &layout, &slot, options.engine)
             .map_err(io("cannot read the last batch"))?;
         if whole {
             progress = slot;
+            trailer.go_on_from(generation);
             break;
         }
         warn!(path = %tmp.display(), rows_done = slot.rows_done, "the last batch is not what it was: going back");
@@ -145,7 +166,8 @@ pub(crate) fn grow_on(
     let rows_grown = plan.header.rows - progress.rows_done;
     let &CreateOptions { engine, threads, control, events, .. } = options;
     let build = Build { storage: file, plan, layout, trailer, progress, engine, threads, batch_rows, control, events };
-    let header = build.run().map_err(|source| CreateError::Build { path: tmp.to_owned(), source })?;
+    let header =
+        at_idle_priority(|| build.run()).map_err(|source| CreateError::Build { path: tmp.to_owned(), source })?;
     Ok((header, layout.file_bytes(), rows_grown))
 }
 
@@ -154,6 +176,9 @@ fn complete_header(storage: &dyn Storage, plan: &Plan) -> Option<PlotHeader> {
     plan.destination.as_ref()?;
     header_for(storage, plan)
 }
+
+/// Level of the pieces in which a batch is read again: 1 MiB each, whatever the batch.
+const CHECKED_LEVEL: u32 = 15;
 
 /// Whether a slot makes sense and the cells of its last batch lead to its roots.
 fn last_batch_is_whole(
@@ -165,30 +190,36 @@ fn last_batch_is_whole(
 ) -> io::Result<bool> {
     let (rows, rows_per_segment) = (plan.header.rows, plan.header.rows_per_segment);
     // The entries must be the binary digits of the rows done, the last one padded perhaps at the end of the plot.
-    let covered: u64 = slot.stack.entries.iter().map(|(level, _)| 1u64.checked_shl(*level).unwrap_or(0)).sum();
-    let falling = slot.stack.entries.is_sorted_by(|(left, _), (right, _)| left > right);
+    let covered: u64 = slot.stack.entries.iter().map(|(level, _)| 1u64 << level).sum();
     let fits = if slot.rows_done == rows { covered >= rows } else { covered == slot.rows_done };
-    if !falling || !fits || slot.rows_done > rows || slot.last_start >= slot.rows_done {
+    if !fits || slot.rows_done > rows || slot.last_start >= slot.rows_done {
         return Ok(false);
     }
+    if slot.last_level < tree::ceil_log2(slot.rows_done - slot.last_start) {
+        return Ok(false);
+    }
+    let hasher = engine.hasher();
+    let level = slot.last_level.min(CHECKED_LEVEL);
     let mut cells: Vec<Cell> = Vec::new();
     for (column, root) in (0..).zip(&slot.last_roots) {
-        cells.clear();
+        let mut stack = RootStack::default();
         let mut row = slot.last_start;
         while row < slot.rows_done {
-            let segment = row / rows_per_segment;
-            let strip = layout.strip(segment, ColumnIndex(column));
-            let stop = slot.rows_done.min((segment + 1) * rows_per_segment);
-            let held = cells.len();
-            cells.resize(held + (stop - row) as usize, [0; 32]);
-            let offset_bytes = strip.offset_bytes + 32 * (row - segment * rows_per_segment);
-            storage.read_at(bytemuck::cast_slice_mut(&mut cells[held..]), offset_bytes)?;
-            row = stop;
+            let stop = slot.rows_done.min(row + (1 << level));
+            cells.clear();
+            while row < stop {
+                let segment = row / rows_per_segment;
+                let strip = layout.strip(segment, ColumnIndex(column));
+                let end = stop.min((segment + 1) * rows_per_segment);
+                let held = cells.len();
+                cells.resize(held + (end - row) as usize, [0; 32]);
+                let offset_bytes = strip.offset_bytes + 32 * (row - segment * rows_per_segment);
+                storage.read_at(bytemuck::cast_slice_mut(&mut cells[held..]), offset_bytes)?;
+                row = end;
+            }
+            stack.push(hasher, level, vec![tree::root(hasher, &cells, 0, level)], u32::MAX, |_: &[Cell]| ());
         }
-        if slot.last_level < tree::ceil_log2(cells.len() as u64) {
-            return Ok(false);
-        }
-        if tree::root(engine.hasher(), &cells, 0, slot.last_level) != *root {
+        if stack.finish(hasher, slot.last_level, u32::MAX, |_: &[Cell]| ()) != [*root] {
             return Ok(false);
         }
     }

@@ -6,6 +6,7 @@ mod repair;
 mod report;
 mod survey;
 
+use std::fs::File;
 use std::path::Path;
 use std::time::Instant;
 
@@ -14,7 +15,7 @@ use spacetime_prover::{HeaderError, Plot, PlotError, PlotState};
 use tracing::info;
 
 use crate::control::Control;
-use crate::create::open_locked;
+use crate::create::lock;
 use crate::engine::Engine;
 use crate::memory::allowed;
 use crate::progress::Steps;
@@ -49,7 +50,9 @@ pub(crate) fn open(path: &Path, repair: bool) -> Result<Plot, ScrubError> {
     if !repair {
         return Ok(plot);
     }
-    let file = open_locked(path)?;
+    let cannot_open = |source| PlotError::Io { path: path.to_owned(), doing: "cannot open to repair it", source };
+    let file = File::options().read(true).write(true).open(path).map_err(cannot_open)?;
+    lock(path, &file)?;
     // What was read before it was locked may have changed since.
     finished(path, Plot::from_file(path, file))
 }
@@ -85,7 +88,7 @@ fn finished(path: &Path, plot: Result<Plot, PlotError>) -> Result<Plot, ScrubErr
 /// If [`ScrubOptions::threads`] is zero.
 pub fn scrub(path: &Path, options: &ScrubOptions<'_>) -> Result<ScrubReport, ScrubError> {
     let plot = open(path, options.repair)?;
-    scrub_storage(path, plot.file(), &plot, options)
+    crate::platform::at_idle_priority(|| scrub_storage(path, plot.file(), &plot, options))
 }
 
 /// As [`scrub`], reading and writing through `storage`.

@@ -13,8 +13,8 @@ use spacetime_prover::{Plot, PlotHeader};
 use tracing::info;
 
 use crate::compact::plan_of;
-use crate::copy::{CopyError, CopyOptions, copy};
-use crate::create::{CreateOptions, Created, folder_of, grow_new, refuse_taken, with_margin};
+use crate::copy::{CopyError, CopyOptions, begin_copy, copy_into};
+use crate::create::{CreateOptions, Created, folder_of, grow_new, refuse_taken, remove_own, with_margin};
 use crate::error::CreateError;
 use crate::params::PlotParams;
 use crate::platform;
@@ -26,6 +26,10 @@ pub struct Staged {
     pub(crate) tmp: PathBuf,
     pub(crate) file: File,
     pub(crate) destination: Destination,
+    /// Over a finished plot of the same name.
+    pub(crate) replace: bool,
+    /// The file that the plot goes to, with its space, if it was begun.
+    pub(crate) reserved: Option<File>,
     pub(crate) rows_grown: u64,
     pub(crate) time: Duration,
 }
@@ -50,7 +54,7 @@ pub fn create_staged(
     let began = Instant::now();
     let (header, state) = params.header()?;
     let absolute = std::path::absolute(destination).map_err(CreateError::io(destination, "cannot tell where it is"))?;
-    let plan = Plan { header, state, kind: PlanKind::Copied, destination: None };
+    let plan = Plan { header, state, kind: PlanKind::Copied, replace: options.force, destination: None };
     let staged = PlotParams {
         // Other segments may not begin where a part does.
         rows_per_segment: params.first_row.and(Some(plan.header.rows_per_segment)),
@@ -61,7 +65,15 @@ pub fn create_staged(
     let destination = Destination { path: absolute, rows_per_segment };
     let grown = grow_new(&staged, staging, Some(destination.clone()), options)?;
     let rows_grown = grown.header.rows;
-    Ok(Staged { tmp: tmp_path(staging), file: grown.file, destination, rows_grown, time: began.elapsed() })
+    Ok(Staged {
+        tmp: tmp_path(staging),
+        file: grown.file,
+        destination,
+        replace: options.force,
+        reserved: None,
+        rows_grown,
+        time: began.elapsed(),
+    })
 }
 
 /// Refuses what would be refused only once hours have gone by.
@@ -88,7 +100,7 @@ fn check_places(
     let mut needed = with_margin(end(plan, destination)?);
     if platform::same_disk(folders[0], folders[1]) {
         let (header, state) = staged.header()?;
-        needed += end(&Plan { header, state, kind: PlanKind::Grown, destination: None }, staging)?;
+        needed += end(&Plan { header, state, kind: PlanKind::Grown, replace: false, destination: None }, staging)?;
     }
     let free = platform::free_space(folders[1]).map_err(CreateError::io(folders[1], "cannot ask for free space"))?;
     if needed > free {
@@ -110,6 +122,27 @@ impl Staged {
         &self.tmp
     }
 
+    /// Takes the space where the plot belongs, so that what is made next does
+    /// not count on it. [`Staged::finish`] does so itself if it was not done before.
+    ///
+    /// # Errors
+    /// As [`crate::compact`], before anything is copied.
+    pub fn reserve(&mut self, options: &CopyOptions<'_>) -> Result<(), CopyError> {
+        let plot = self.plot()?;
+        let Destination { path, rows_per_segment } = &self.destination;
+        let plan = plan_of(plot.header(), *rows_per_segment)?;
+        let options = CopyOptions { force: options.force || self.replace, ..*options };
+        if options.force || already_there(path, &plan, plot.header()).is_none() {
+            self.reserved = Some(begin_copy(path, &plan, std::slice::from_ref(&plot), &options)?);
+        }
+        Ok(())
+    }
+
+    fn plot(&self) -> Result<Plot, CopyError> {
+        let file = self.file.try_clone().map_err(CreateError::io(&self.tmp, "cannot open twice"))?;
+        Ok(Plot::from_file(&self.tmp, file)?)
+    }
+
     /// Copies the plot to where it belongs, every strip verified on the way, and
     /// removes the staged file. Where that fails or is stopped, the staged file stays.
     ///
@@ -118,19 +151,28 @@ impl Staged {
     ///
     /// # Panics
     /// If [`CopyOptions::threads`] is zero.
-    pub fn finish(self, options: &CopyOptions<'_>) -> Result<Created, CopyError> {
+    pub fn finish(mut self, options: &CopyOptions<'_>) -> Result<Created, CopyError> {
         let began = Instant::now();
+        let options = &CopyOptions { force: options.force || self.replace, ..*options };
+        let reserved = self.reserved.take();
         let Destination { path, rows_per_segment } = &self.destination;
-        let io = |doing| CreateError::io(&self.tmp, doing);
-        let plot = Plot::from_file(&self.tmp, self.file.try_clone().map_err(io("cannot open twice"))?)?;
+        let plot = self.plot()?;
         let plan = plan_of(plot.header(), *rows_per_segment)?;
-        let mut created = match already_there(path, &plan, plot.header()).filter(|_| !options.force) {
-            // It was copied, and only the staged file was not removed any more.
-            Some(created) => created,
-            None => copy(path, &plan, std::slice::from_ref(&plot), options)?,
-        };
+        let mut created =
+            match already_there(path, &plan, plot.header()).filter(|_| !options.force && reserved.is_none()) {
+                // It was copied, and only the staged file was not removed any more.
+                Some(created) => created,
+                None => {
+                    let sources = std::slice::from_ref(&plot);
+                    let file = match reserved {
+                        Some(file) => file,
+                        None => begin_copy(path, &plan, sources, options)?,
+                    };
+                    copy_into(file, path, &plan, sources, options)?
+                }
+            };
         info!(path = %path.display(), staged = %self.tmp.display(), "moved");
-        std::fs::remove_file(&self.tmp).map_err(io("cannot remove it"))?;
+        remove_own(&self.tmp, &self.file)?;
         let folder = folder_of(&self.tmp);
         platform::sync_folder(folder).map_err(CreateError::io(folder, "cannot sync"))?;
         (created.rows_grown, created.time) = (self.rows_grown, self.time + began.elapsed());

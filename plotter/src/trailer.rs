@@ -29,7 +29,8 @@
 //! | 8 | 4 | version = 1 |
 //! | 12 | 1 | state the plot ends in, as in a header |
 //! | 13 | 1 | kind: 0 grown here, 1 copied from other plots |
-//! | 14 | 2 | zero |
+//! | 14 | 1 | 1 if a finished plot of the same name is to be replaced, else 0 |
+//! | 15 | 1 | zero |
 //! | 16 | 8 | bytes of a slot |
 //! | 24 | 240 | the header's fields while building |
 //! | 264 | 8 | rows per segment that a staged plot gets where it goes |
@@ -37,6 +38,7 @@
 //! | 274 | … | where a staged plot goes, UTF-8; empty if nowhere |
 //! | 4064 | 32 | sha256 of bytes 0..4064 |
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -75,6 +77,8 @@ pub(crate) struct Plan {
     pub(crate) state: PlotState,
     /// Grown or copied.
     pub(crate) kind: PlanKind,
+    /// Over a finished plot of the same name.
+    pub(crate) replace: bool,
     /// Where it goes once it is complete, if it is a staged one.
     pub(crate) destination: Option<Destination>,
 }
@@ -110,6 +114,8 @@ pub(crate) enum TrailerError {
     State(u8),
     #[error("its plan says kind {0}, known are 0 and 1")]
     Kind(u8),
+    #[error("its plan is one that `spacetime plot create` does not write")]
+    Foreign,
     #[error("its plan says {0}")]
     Header(#[from] HeaderError),
     #[error("its plan says {0}")]
@@ -140,7 +146,7 @@ impl Plan {
         let mut put = |at: usize, field: &[u8]| page[at..at + field.len()].copy_from_slice(field);
         put(0, &PLAN_MAGIC);
         put(8, &PLAN_VERSION.to_le_bytes());
-        put(12, &[state, kind]);
+        put(12, &[state, kind, u8::from(self.replace)]);
         put(16, &slot_bytes.to_le_bytes());
         put(AT_HEADER, &self.header.encode()[..HEADER_FIELDS]);
         put(AT_DESTINATION_ROWS, &destination_rows.to_le_bytes());
@@ -177,12 +183,23 @@ impl Plan {
         let checksum = Sha256::digest(&header[..AT_CHECKSUM]);
         header[AT_CHECKSUM..].copy_from_slice(&checksum);
         let header = PlotHeader::decode(&header)?;
+        if header.state != PlotState::Building || (state == PlotState::Complete && header.first_row != 0) {
+            return Err(TrailerError::Foreign);
+        }
         let length = usize::from(u16::from_le_bytes(field(page, AT_PATH_LENGTH)));
         let path = page[AT_PATH..AT_CHECKSUM].get(..length).and_then(|path| std::str::from_utf8(path).ok());
-        let path = path.ok_or(TrailerError::Checksum)?;
+        let path = path.ok_or(TrailerError::Foreign)?;
+        let unused = &page[AT_PATH + length..AT_CHECKSUM];
+        if page[14] > 1 || page[15] != 0 || unused.iter().any(|byte| *byte != 0) {
+            return Err(TrailerError::Foreign);
+        }
         let rows_per_segment = u64::from_le_bytes(field(page, AT_DESTINATION_ROWS));
         let destination = (!path.is_empty()).then(|| Destination { path: path.into(), rows_per_segment });
-        Ok((Self { header, state, kind, destination }, u64::from_le_bytes(field(page, 16))))
+        let belongs = |to: &Destination| to.path.is_absolute() && to.path.extension() == Some(OsStr::new("plot"));
+        if !destination.as_ref().is_none_or(belongs) {
+            return Err(TrailerError::Foreign);
+        }
+        Ok((Self { header, state, kind, replace: page[14] == 1, destination }, u64::from_le_bytes(field(page, 16))))
     }
 }
 
@@ -204,12 +221,18 @@ pub(crate) struct Progress {
     pub(crate) stack: RootStack,
 }
 
+/// Which of the slots is the newer one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Generation(u64);
+
 /// The trailer of an open file.
 #[derive(Debug)]
 pub(crate) struct Trailer {
     slots_offset: u64,
     slot_bytes: u64,
     columns: usize,
+    /// Level of the plot's column roots, or of a segment's if that is higher.
+    top_level: u32,
     generation: u64,
 }
 
@@ -223,6 +246,7 @@ impl Trailer {
             slots_offset: layout.file_bytes().next_multiple_of(PAGE as u64),
             slot_bytes,
             columns: layout.columns() as usize,
+            top_level: layout.depth().max(layout.subtree_depth()),
             generation: 0,
         }
     }
@@ -298,22 +322,33 @@ impl Trailer {
     }
 
     /// What the slots hold, newest first. A torn or empty slot counts for nothing.
-    pub(crate) fn read_progress(&mut self, storage: &dyn Storage) -> io::Result<Vec<Progress>> {
+    pub(crate) fn read_progress(&self, storage: &dyn Storage) -> io::Result<Vec<(Generation, Progress)>> {
         let mut found = Vec::new();
         for slot in 0..2 {
             found.extend(self.read_slot(storage, self.slots_offset + slot * self.slot_bytes)?);
         }
         found.sort_by_key(|(generation, _)| std::cmp::Reverse(*generation));
-        self.generation = found.first().map_or(0, |(generation, _)| *generation);
-        Ok(found.into_iter().map(|(_, progress)| progress).collect())
+        Ok(found)
     }
 
-    fn read_slot(&self, storage: &dyn Storage, slot: u64) -> io::Result<Option<(u64, Progress)>> {
+    /// Goes on from the slot of this generation: the other one is written next.
+    pub(crate) fn go_on_from(&mut self, Generation(generation): Generation) {
+        self.generation = generation;
+    }
+
+    fn read_slot(&self, storage: &dyn Storage, slot: u64) -> io::Result<Option<(Generation, Progress)>> {
         let mut page = [0; PAGE];
         storage.read_at(&mut page, slot)?;
         let entries = usize::from(page[33]);
         let bytes = (PAGE + (entries + 1) * self.columns * 32) as u64;
         if page[..8] != SLOT_MAGIC || entries > MAX_ENTRIES || bytes > self.slot_bytes {
+            return Ok(None);
+        }
+        let generation = u64::from_le_bytes(field(&page, 8));
+        let levels = &page[AT_LEVELS..AT_LEVELS + entries];
+        let in_range = |level: &u8| u32::from(*level) <= self.top_level;
+        let falling = levels.is_sorted_by(|left, right| left > right);
+        if generation == u64::MAX || !falling || !levels.iter().chain([&page[32]]).all(in_range) {
             return Ok(None);
         }
         let mut nodes = vec![[0; 32]; (entries + 1) * self.columns];
@@ -325,7 +360,7 @@ impl Trailer {
         }
         let mut nodes = nodes.chunks(self.columns).map(<[Cell]>::to_vec);
         let last_roots = nodes.next().expect("there is one chunk more than entries");
-        let levels = page[AT_LEVELS..].iter().map(|level| u32::from(*level));
+        let levels = levels.iter().map(|level| u32::from(*level));
         let progress = Progress {
             rows_done: u64::from_le_bytes(field(&page, 16)),
             last_start: u64::from_le_bytes(field(&page, 24)),
@@ -333,7 +368,7 @@ impl Trailer {
             last_roots,
             stack: RootStack { entries: levels.zip(nodes).collect() },
         };
-        Ok(Some((u64::from_le_bytes(field(&page, 8)), progress)))
+        Ok(Some((Generation(generation), progress)))
     }
 }
 

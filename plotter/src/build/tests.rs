@@ -143,7 +143,7 @@ fn plan(rows: u64, rows_per_segment: u64) -> Plan {
         first_row: None,
     };
     let (header, state) = params.header().expect("good parameters");
-    Plan { header, state, kind: PlanKind::Grown, destination: None }
+    Plan { header, state, kind: PlanKind::Grown, replace: false, destination: None }
 }
 
 /// The file as it stands when growing begins.
@@ -343,7 +343,7 @@ fn stopping_keeps_what_was_done() {
     let error = build.run().expect_err("stopped");
     assert!(matches!(error, BuildError::Stopped(_)), "{error}");
     let slots = Trailer::read_plan(&storage).expect("a plan").1.read_progress(&storage).expect("memory reads");
-    assert!(slots[0].rows_done >= 48);
+    assert!(slots[0].1.rows_done >= 48);
     let whole = Recorded::new(begun(&plan));
     run(&whole, &plan, &cpu(), 64).expect("a plot");
     assert!(resumed(storage.image()).expect("a plot") == whole.image());

@@ -95,6 +95,36 @@ pub fn estimate(params: &PlotParams, out: &Path, options: &CreateOptions<'_>) ->
     Ok(Estimate { disk: Trailer::new(&layout).end(), disk_free, memory, batch_rows, time })
 }
 
+/// Refuses several plots in all that do not fit the disks under `folders`,
+/// which need not exist yet, before the first is grown.
+///
+/// # Errors
+/// If they do not fit, the parameters make no plot, or the system does not say what is free.
+pub fn check_room(params: &PlotParams, folders: &[PathBuf], plots: u64) -> Result<(), CreateError> {
+    let (header, state) = params.header()?;
+    let plan = Plan { header, state, kind: PlanKind::Grown, replace: false, destination: None };
+    let mut disks: Vec<&Path> = Vec::new();
+    let (mut fitting, mut free) = (0u64, 0u64);
+    let mut end = 0;
+    for folder in folders {
+        end = Trailer::new(&plan.layout().map_err(CreateError::trailer(folder))?).end();
+        let exists = |folder: &&Path| folder.as_os_str().is_empty() || folder.exists();
+        let there = folder.ancestors().find(exists).filter(|there| !there.as_os_str().is_empty());
+        let there = there.unwrap_or(Path::new("."));
+        if !disks.iter().any(|disk| platform::same_disk(disk, there)) {
+            disks.push(there);
+            let here = platform::free_space(there).map_err(CreateError::io(there, "cannot ask for free space"))?;
+            free = free.saturating_add(here);
+            fitting = fitting.saturating_add(here.saturating_sub(with_margin(end) - end) / end);
+        }
+    }
+    if fitting < plots {
+        let path = folders.first().cloned().unwrap_or_default();
+        return Err(CreateError::NoSpace { path, needed: with_margin(end.saturating_mul(plots)), free });
+    }
+    Ok(())
+}
+
 /// Units that each thread grows for an estimate.
 const MEASURED_UNITS: u32 = 2;
 

@@ -38,7 +38,9 @@ pub use check::{CheckOptions, CheckReport, Finding, check};
 pub use compact::compact;
 pub use control::{Control, Stopped};
 pub use copy::{CopyError, CopyOptions};
-pub use create::{CreateOptions, Created, Estimate, create, estimate, finished_path, growing_time, remove_stillborn};
+pub use create::{
+    CreateOptions, Created, Estimate, check_room, create, estimate, finished_path, growing_time, remove_stillborn,
+};
 pub use engine::{Cpu, Engine, Worker};
 pub use error::{BuildError, CreateError};
 pub use merge::merge;

@@ -113,10 +113,45 @@ fn fill_ends_when_the_disk_is_full() {
     // 2048 rows of 64 columns are 4 MiB; four of them and the margin fit.
     let filled = create(folder.path(), &["--rows", "2048", "--out", "disk", "--fill", "--json"]);
     let nothing_fits = create(folder.path(), &["--rows", "20480", "--out", "disk", "--fill"]);
+    let too_many = create(folder.path(), &["--rows", "2048", "--out", "disk/a", "disk/b", "--count", "3", "--json"]);
     let (names, checked) = (names_in(&disk), run(folder.path(), &["plot", "check", "disk"]));
     assert!(Command::new("umount").arg(&disk).status().is_ok_and(|status| status.success()));
     let filled = filled.expect(0, &[]);
     assert_eq!((done(&filled).len(), names.len()), (4, 4), "{filled:#?}");
     checked.expect(0, &[]);
+    assert_eq!(too_many.stdout, "", "all are refused, not the last");
+    too_many.expect(1, &["no space"]);
     nothing_fits.expect(1, &["no space"]);
+}
+
+#[test]
+fn staging_keeps_to_the_space_of_both_disks() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let disks = ["small", "large"].map(|name| folder.join(name));
+    let mut mounted = Vec::new();
+    for (disk, size) in disks.iter().zip(["size=7m", "size=20m"]) {
+        std::fs::create_dir(disk).expect("a folder");
+        let mount =
+            Command::new("mount").args(["-t", "tmpfs", "-o", size, "tmpfs"]).arg(disk).stderr(Stdio::null()).status();
+        if mount.is_ok_and(|status| status.success()) {
+            mounted.push(disk);
+        }
+    }
+    // The small disk stages one plot of 4 MiB at a time, the large one holds four.
+    let filled = (mounted.len() == 2).then(|| {
+        let filled = create(folder, &["--rows", "2048", "--out", "large", "--staging", "small", "--fill", "--json"]);
+        (filled, names_in(&disks[0]), names_in(&disks[1]), run(folder, &["plot", "check", "large"]))
+    });
+    for disk in mounted {
+        assert!(Command::new("umount").arg(disk).status().is_ok_and(|status| status.success()));
+    }
+    let Some((filled, staged, made, checked)) = filled else {
+        eprintln!("SKIPPED: staging_keeps_to_the_space_of_both_disks: mounting a tmpfs is not allowed here");
+        return;
+    };
+    let filled = filled.expect(0, &[]);
+    assert_eq!((done(&filled).len(), made.len()), (4, 4), "{filled:#?}");
+    assert_eq!(staged, Vec::<String>::new(), "no plot is grown that has no place");
+    checked.expect(0, &[]);
 }

@@ -7,7 +7,8 @@ use indicatif::{BinaryBytes, HumanDuration};
 use serde::Serialize;
 use spacetime_kernels::Shape;
 use spacetime_plotter::{
-    Control, CopyOptions, CreateError, CreateOptions, Estimate, PlotParams, Staged, create, create_staged, estimate,
+    Control, CopyOptions, CreateError, CreateOptions, Estimate, PlotParams, Staged, check_room, create, create_staged,
+    estimate,
 };
 use tracing::warn;
 
@@ -215,6 +216,9 @@ impl Create {
             (false, Some(count)) => Count::Plots(count),
             (false, None) => Count::Plots(self.out.len() as u64),
         };
+        if let Count::Plots(plots @ 2..) = count {
+            check_room(params, &self.out, plots).map_err(|error| super::create_failure(&error))?;
+        }
         let engine = self.work.engine();
         let screen = Screen::new(self.json);
         let row_bytes = params.shape.row_bytes() as u64;
@@ -238,14 +242,18 @@ impl Create {
                 Some(staging) => create_staged(&params, &staging.join(&name), &path, &options).map(Made::Staged),
             }
         };
+        let copying = || {
+            let CreateOptions { threads, memory, force, preallocate, .. } = self.options(&engine, control, &|_| ());
+            let hasher = self.work.backend();
+            CopyOptions { hasher, threads, memory, force, preallocate, control, steps: &|_| () }
+        };
+        let reserve = |staged: &mut Staged| staged.reserve(&copying());
         let finish = |staged: Staged| {
             let progress = screen.start_steps(staged.destination());
             let steps = |step| progress.see(step);
-            let CreateOptions { threads, memory, force, preallocate, .. } = self.options(&engine, control, &|_| ());
-            let hasher = self.work.backend();
-            staged.finish(&CopyOptions { hasher, threads, memory, force, preallocate, control, steps: &steps })
+            staged.finish(&CopyOptions { steps: &steps, ..copying() })
         };
-        many::run(&self.out, count, self.json, &Makers { grow: &grow, finish: &finish })
+        many::run(&self.out, count, self.json, &Makers { grow: &grow, reserve: &reserve, finish: &finish })
     }
 
     fn name_of(&self, params: &PlotParams, count: Count, number: u64) -> String {

@@ -86,6 +86,8 @@ pub(crate) enum Made {
 /// stages them, by `finish`.
 pub(crate) struct Makers<'a> {
     pub(crate) grow: &'a (dyn Fn(&Path, u64) -> Result<Made, CreateError> + Sync),
+    /// Takes the space where a staged plot goes.
+    pub(crate) reserve: &'a (dyn Fn(&mut Staged) -> Result<(), CopyError> + Sync),
     pub(crate) finish: &'a (dyn Fn(Staged) -> Result<Created, CopyError> + Sync),
 }
 
@@ -128,18 +130,26 @@ fn fill_folder(folder: &Path, count: Count, json: bool, taken: &AtomicU64, maker
             if matches!(count, Count::Plots(plots) if number >= plots) {
                 return moved(&mut moving);
             }
-            let made = (makers.grow)(folder, number);
+            let mut made = (makers.grow)(folder, number);
+            if moving.is_some() && matches!(made, Err(CreateError::NoSpace { .. })) {
+                // The one before may yet make room where it is staged.
+                moved(&mut moving)?;
+                made = (makers.grow)(folder, number);
+            }
             // Where the one before was not moved, this one waits in its staging folder.
             moved(&mut moving)?;
             match made {
                 Ok(Made::Done(created)) => report(&created, json)?,
-                Ok(Made::Staged(staged)) => {
+                Ok(Made::Staged(mut staged)) => {
+                    (makers.reserve)(&mut staged).map_err(|error| super::copy::copy_failure(&error))?;
                     moving = Some(scope.spawn(move || {
                         let created = (makers.finish)(staged).map_err(|error| super::copy::copy_failure(&error))?;
                         report(&created, json)
                     }));
                 }
-                Err(CreateError::NoSpace { needed, free, .. }) if count == Count::Fill && made_here > 0 => {
+                Err(CreateError::NoSpace { path, needed, free })
+                    if count == Count::Fill && made_here > 0 && lies_in(&path, folder) =>
+                {
                     warn!(folder = %folder.display(), plots = made_here, needed, free, "full");
                     return Ok(());
                 }
@@ -148,6 +158,12 @@ fn fill_folder(folder: &Path, count: Count, json: bool, taken: &AtomicU64, maker
             made_here += 1;
         }
     })
+}
+
+/// Whether it is this folder that is full, and not the one for staging.
+fn lies_in(path: &Path, folder: &Path) -> bool {
+    let parent = |path: &Path| path.parent().map(std::path::absolute);
+    matches!((parent(path), std::path::absolute(folder)), (Some(Ok(parent)), Ok(folder)) if parent == folder)
 }
 
 /// Waits for the plot that is being moved, if one is.

@@ -18,6 +18,9 @@ pub struct Resume {
     /// Unfinished plots, or folders that hold some.
     #[arg(required = true, value_name = "DIR|FILE")]
     paths: Vec<PathBuf>,
+    /// Replaces a finished plot of the same name.
+    #[arg(long)]
+    force: bool,
     /// Prints JSON objects, a line each: progress, then the finished plot.
     #[arg(long)]
     json: bool,
@@ -47,7 +50,7 @@ impl Resume {
                 engine: &engine,
                 threads: self.work.threads(),
                 memory: self.work.memory_bytes(),
-                force: false,
+                force: self.force,
                 preallocate: true,
                 control: &control,
                 events: &events,

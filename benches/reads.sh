@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Holds a farm's reads against fio's: the same file, block size and queue depth,
-# cold, in turn. It fails where the median of the ratios is below 0.90.
+# Holds a farm's reads against fio's: the same strips of the same file, block
+# size and queue depth, cold, in turn. It fails where the median of the ratios is below 0.90.
 #
 #     benches/reads.sh FOLDER [MIB]     FOLDER lies on the disk to be measured;
 #                                       MIB is the size of the file made there and removed
-#     ROUNDS=9 benches/reads.sh …       rounds a line; the median is printed
+#     ROUNDS=9 STRIPS=8 benches/reads.sh …   rounds a line, of which the median is printed, and MiB of the strips
 set -euo pipefail
 
 if [ $# -lt 1 ] || [ ! -d "$1" ]; then
@@ -37,9 +37,19 @@ drop_cache() {
     fi
 }
 
+# The same strips in the same order, a job for each column as a sweep is for one.
 fio_rate() { # KIB DEPTH
-    fio --name=yardstick --filename="$file" --readonly --rw=read --direct=1 --ioengine=libaio \
-        --bs="${1}k" --iodepth="$2" --output-format=json | jq '.jobs[0].read.bw_bytes / 1048576 | floor'
+    local column
+    {
+        printf '%s\n' '[global]' "filename=$file" rw=read direct=1 ioengine=libaio "bs=${1}k" "iodepth=$2" stonewall \
+            zonemode=strided "zonesize=${strip_mib}m" "zonerange=${strip_mib}m" "zoneskip=$((15 * strip_mib))m" \
+            "io_size=$((mib / 16))m" "size=$((mib - 15 * strip_mib))m"
+        for ((column = 0; column < 16; column++)); do
+            printf '%s\n' "[column$column]" "offset=$((4096 + column * strip_mib * 1048576))"
+        done
+    } > "$folder/job.fio"
+    fio --readonly --output-format=json "$folder/job.fio" |
+        jq '([.jobs[].read.io_bytes] | add) / 1048.576 / ([.jobs[].read.runtime] | add) | floor'
 }
 
 farm_rate() { # KIB DEPTH [CHALLENGES]
@@ -64,7 +74,7 @@ echo "MiB/s, medians of $rounds rounds; ratio: median of reads / fio within a ro
 echo
 echo "| strip | block | depth | fio | reads | ratio | one challenge scored too |"
 echo "|---|---|---|---|---|---|---|"
-for strip_mib in 2 8; do
+for strip_mib in ${STRIPS:-2 8}; do
     "$reads" make "$file" "$mib" "$strip_mib"
     for shape in "2048 1" "2048 4" "2048 8" "1024 4"; do
         read -r kib depth <<< "$shape"

@@ -65,8 +65,8 @@ pub struct Measurement {
     pub p: u8,
     /// Mixing rounds of the rows grown.
     pub rounds: u8,
-    /// Challenges scored in one pass; for [`Job::Score`] alone.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Challenges scored in one pass; for [`Job::Score`] alone. No field of the object.
+    #[serde(skip)]
     pub challenges: Option<usize>,
 }
 
@@ -268,6 +268,9 @@ mod tests {
             "backend": "hashtree", "threads": 1, "job": "pairs", "rate": 0.0, "p": 4, "rounds": 1,
         });
         assert_eq!(object, expected);
+        let scored = quick().result(Contender::Ours(Backend::PORTABLE), 1, Job::Score, 1);
+        let object = serde_json::to_value(scored).expect("it serialises");
+        assert_eq!(object.as_object().map(serde_json::Map::len), Some(6), "{object}");
     }
 
     #[test]

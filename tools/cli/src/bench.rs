@@ -21,7 +21,7 @@ pub struct Cpu {
     /// Measures one backend alone: cpu:portable, cpu:shani, cpu:avx2 or cpu:avx512. Default: all of them.
     #[arg(long, env = "SPACETIME_BACKEND", default_value = "auto", value_parser = engines, value_name = "BACKEND")]
     backend: Engines,
-    /// Prints a flat JSON object for each measurement, and nothing else.
+    /// Prints a flat JSON object for each backend, number of threads and job, and nothing else.
     #[arg(long)]
     json: bool,
 }
@@ -44,7 +44,8 @@ impl Cpu {
         if self.json {
             let mut printed = Ok(());
             cpu::measure(&options, |measurement| {
-                if printed.is_ok() {
+                // One object a job: of the scores, those of one challenge.
+                if printed.is_ok() && measurement.challenges.unwrap_or(1) == 1 {
                     printed = out::json(measurement);
                 }
             });

@@ -85,6 +85,44 @@ impl Failure {
     }
 }
 
+/// The failures of several pieces of work; one's is not the others'.
+///
+/// Each is a line `error: …`; the last one's code is the program's.
+#[derive(Debug, Default)]
+#[must_use = "the last failure is told by `end` alone"]
+pub struct Failures(Option<Failure>);
+
+impl Failures {
+    /// Takes one in, and reports the one before.
+    pub fn push(&mut self, failure: Failure) {
+        if let Some(earlier) = self.0.replace(failure) {
+            let _ = earlier.report();
+        }
+    }
+
+    /// Takes in a failure if it is one.
+    pub fn take<T>(&mut self, result: Result<T, Failure>) -> Option<T> {
+        result.map_err(|failure| self.push(failure)).ok()
+    }
+
+    /// The end of it all, by this failure: what was pushed before is reported.
+    ///
+    /// # Errors
+    /// Always: the failure, which has not been reported yet.
+    pub fn end_with(mut self, failure: Failure) -> Result<(), Failure> {
+        self.push(failure);
+        self.end()
+    }
+
+    /// The end of it all.
+    ///
+    /// # Errors
+    /// The last failure, which has not been reported yet.
+    pub fn end(self) -> Result<(), Failure> {
+        self.0.map_or(Ok(()), Err)
+    }
+}
+
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         Self { code: Code::Failed, error: Some(error.into()) }

@@ -91,6 +91,7 @@ pub struct Export {
 
 #[derive(Serialize)]
 struct Shown<'a> {
+    #[serde(serialize_with = "out::path")]
     path: &'a Path,
     public_key: String,
     encrypted: bool,

@@ -26,7 +26,7 @@ mod log;
 
 use std::process::ExitCode;
 
-pub use exit::{Code, Failure, FailureExt};
+pub use exit::{Code, Failure, FailureExt, Failures};
 
 /// Reads the command line, does what it says, and returns the exit code.
 #[must_use]

@@ -98,6 +98,15 @@ impl Network {
     }
 }
 
+/// As [`Network::warnings`], of a plot file, which has its network's tag alone.
+#[must_use]
+pub fn warnings_of(tag: &[u8; 32], shape: Shape, rows: u64) -> Vec<String> {
+    match Network::name_of(tag) {
+        Some(name) => Network(name.to_owned()).warnings(shape, rows),
+        None => vec![format!("its network, of the tag {}, is none of main, test and local", const_hex::encode(tag))],
+    }
+}
+
 impl Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

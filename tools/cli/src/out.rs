@@ -4,9 +4,10 @@
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
+use std::path::Path;
 
 use anyhow::Context;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::Failure;
 
@@ -25,6 +26,11 @@ pub fn line(text: impl Display) -> Result<(), Failure> {
 pub fn json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string(value).context("cannot write a result as JSON")?;
     line(text)
+}
+
+/// Serialises a path, whose bytes may be no UTF-8: those become U+FFFD.
+pub(crate) fn path<S: Serializer>(path: impl AsRef<Path>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.as_ref().display())
 }
 
 /// Writes bytes as they are.

@@ -60,7 +60,7 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
 /// The exit code of a plot file that cannot be used.
 pub(crate) fn plot_code(error: &PlotError) -> Code {
     match error {
-        PlotError::Io { .. } => Code::Failed,
+        PlotError::Io { .. } | PlotError::NotComplete { .. } => Code::Failed,
         PlotError::Column { .. } | PlotError::Row { .. } => Code::Usage,
         _ => Code::Damaged,
     }

@@ -13,8 +13,9 @@ use tracing::{info, warn};
 
 use crate::args::{Challenges, Engines, Size, Strategy, bytes_32, challenges, duration, engines, size, strategy};
 use crate::interrupt::Interrupt;
+use crate::network::warnings_of;
 use crate::plot::plot_code;
-use crate::{Code, Failure, out};
+use crate::{Code, Failure, Failures, out};
 
 /// Looks for the best leaf of a column for each challenge, and proves it.
 ///
@@ -66,16 +67,14 @@ impl Prove {
         let deadline = self.deadline.map(|time| Instant::now() + time);
         let farm = self.open()?;
         let report = self.search(&farm, deadline)?;
-        let mut failure = None;
+        let mut failures = Failures::default();
         for number in 0..report.challenges.len() {
-            if let Err(failed) = self.answer(&farm, &report, number) {
-                failure = Some(failed);
-            }
+            failures.take(self.answer(&farm, &report, number));
         }
         if !self.json {
             plots(&report)?;
         }
-        failure.map_or(Ok(()), Err)
+        failures.end()
     }
 
     fn open(&self) -> Result<Farm, Failure> {
@@ -86,17 +85,24 @@ impl Prove {
             ..defaults
         };
         let farm = Farm::open(&self.paths, options).map_err(Failure::usage)?;
-        let mut refused = farm.refused();
+        let refused = farm.refused();
         if farm.plots().is_empty() {
-            let Some(last) = refused.pop() else {
-                return Err(Failure::failed(format!("{}: no plot in it", self.paths[0].display())));
-            };
-            refused.iter().for_each(|refused| tracing::error!("{}", refused.why));
-            let code = match &*last.why {
-                Refusal::Plot(error) => plot_code(error),
-                _ => Code::Failed,
-            };
-            return Err(Failure::new(code, &last.why));
+            let mut failures = Failures::default();
+            for refused in &refused {
+                let code = match &*refused.why {
+                    Refusal::Plot(error) => plot_code(error),
+                    _ => Code::Failed,
+                };
+                failures.push(Failure::new(code, &refused.why));
+            }
+            failures.end()?;
+            return Err(Failure::failed(format!("{}: no plot in it", self.paths[0].display())));
+        }
+        for plot in farm.plots() {
+            let header = plot.plot().header();
+            for warning in warnings_of(&header.network, header.shape, header.rows) {
+                warn!("{}: {warning}", plot.path().display());
+            }
         }
         refused.iter().for_each(|refused| warn!("not used: {}", refused.why));
         Ok(farm)

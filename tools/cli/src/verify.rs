@@ -3,15 +3,16 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Args;
 use serde::Serialize;
+use serde_json::value::RawValue;
 use spacetime_kernels::{Challenge, ColumnIndex, Score, Shape, Target, score};
 use spacetime_prover::{Expected, Plot, ProofRecord, VerifyError, tree, verify_batch};
 use tracing::warn;
 
 use crate::args::{Engines, MinerKey, bytes_32, engines, miner_key};
-use crate::network::{Network, network};
+use crate::network::{Network, network, warnings_of};
 use crate::plot::plot_failure;
 use crate::{Code, Failure, FailureExt, out};
 
@@ -41,7 +42,7 @@ pub struct Verify {
     #[arg(long, value_name = "P", allow_negative_numbers = true)]
     log2_columns: Option<u8>,
     /// Mixing rounds of the plot. Default: the network's.
-    #[arg(long, value_name = "R", allow_negative_numbers = true)]
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=255), value_name = "R", allow_negative_numbers = true)]
     rounds: Option<u8>,
     /// Id of the plot: 64 hex digits.
     #[arg(long, value_parser = bytes_32, required_unless_present = "plot", value_name = "HEX64")]
@@ -78,7 +79,7 @@ struct Verdict {
 impl Verify {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let records = read_records(&self.proof)?;
-        let common = self.expected()?;
+        let common = self.expected(&records)?;
         let proofs: Vec<_> = records.iter().map(|record| (record.proof(), self.expected_of(record, &common))).collect();
         let batch: Vec<_> = proofs.iter().map(|(proof, expected)| (proof, expected)).collect();
         let results = verify_batch(&batch, self.backend.forced());
@@ -111,12 +112,15 @@ impl Verify {
     }
 
     /// What holds for every proof: all but challenge, column and score.
-    fn expected(&self) -> Result<Expected, Failure> {
+    fn expected(&self, records: &[ProofRecord]) -> Result<Expected, Failure> {
         let unset = (Challenge([0; 32]), ColumnIndex(0));
         let target = self.target.map(Target);
         if let Some(path) = &self.plot {
             let plot = Plot::open(path).map_err(|error| plot_failure(&error))?;
             let header = plot.header();
+            for warning in warnings_of(&header.network, header.shape, header.rows) {
+                warn!("{}: {warning}", path.display());
+            }
             return Ok(Expected {
                 network: header.network,
                 miner_key: header.miner_key,
@@ -136,7 +140,8 @@ impl Verify {
         let log2_columns = self.log2_columns.or(rules.map(|rules| rules.log2_columns)).unwrap_or(13);
         let rounds = self.rounds.or(rules.map(|rules| rules.rounds)).unwrap_or(31);
         let shape = Shape::new(log2_columns, rounds).or_usage()?;
-        for warning in self.network.warnings(shape, u64::MAX) {
+        let fewest_rows = records.iter().map(|record| record.rows).min().unwrap_or(u64::MAX);
+        for warning in self.network.warnings(shape, fewest_rows) {
             warn!("{warning}");
         }
         let (network, miner_key) = (self.network.tag(), miner_key.bytes());
@@ -171,6 +176,18 @@ fn beside(record: &ProofRecord, expected: &Expected, row: Option<u64>) -> Option
         .map(|claimed| format!("row is {claimed}, the leaf index says another"))
 }
 
+/// Reads one proof; what is wrong with it is said with the field's name.
+fn record(value: &RawValue) -> anyhow::Result<ProofRecord> {
+    // An array of the values in order would do for serde.
+    anyhow::ensure!(value.get().starts_with('{'), "a proof is a JSON object");
+    let mut deserializer = serde_json::Deserializer::from_str(value.get());
+    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        let error = error.into_inner();
+        if path == "." { anyhow!(error) } else { anyhow!("{path}: {error}") }
+    })
+}
+
 /// Reads one proof or several, one after another.
 fn read_records(path: &Path) -> Result<Vec<ProofRecord>, Failure> {
     let name = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
@@ -189,8 +206,9 @@ fn read_records(path: &Path) -> Result<Vec<ProofRecord>, Failure> {
         return Err(Failure::damaged(format!("{name}: more than {MAX_PROOF_FILE_BYTES} bytes are no file of proofs")));
     }
     let records: Vec<ProofRecord> = serde_json::Deserializer::from_slice(&bytes)
-        .into_iter()
-        .collect::<Result<_, _>>()
+        .into_iter::<&RawValue>()
+        .map(|value| record(value?))
+        .collect::<anyhow::Result<_>>()
         .with_context(|| format!("{name}: not a proof"))
         .or_exit(Code::Damaged)?;
     if records.is_empty() {

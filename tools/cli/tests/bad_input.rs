@@ -30,7 +30,6 @@ fn refused_by_all(folder: &Path, code: i32, words: &[&str]) {
         vec!["plot", "scrub", "--repair", "out/x.plot"],
         vec!["plot", "compact", "--out", "compacted", "out/x.plot"],
         vec!["plot", "merge", "--out", "merged.plot", "out/x.plot"],
-        vec!["plot", "remove", "--yes", "out/x.plot"],
         vec!["prove", "--column", "0", "--challenge", &challenge, "out/x.plot"],
         vec!["verify", "proof.json", "--plot", "out/x.plot"],
     ] {
@@ -72,12 +71,22 @@ fn bad_files() {
         write(&bad);
     };
 
-    write(b"");
-    refused_by_all(folder, 3, &["out/x.plot", "not a plot"]);
-    write(&[7; 10_000]);
-    refused_by_all(folder, 3, &["out/x.plot", "not a plot"]);
+    let remove = || run(folder, &["plot", "remove", "--yes", "out/x.plot"]);
+    for no_plot in [&b""[..], &[7; 10_000]] {
+        write(no_plot);
+        refused_by_all(folder, 3, &["out/x.plot", "not a plot"]);
+        remove().expect(3, &["out/x.plot", "not a plot"]);
+        assert!(path.exists(), "what is no plot is not removed");
+    }
     changed(8, &[9]);
     refused_by_all(folder, 3, &["out/x.plot", "version is 9"]);
+    // What begins as a plot may be removed, however bad it is.
+    remove().expect(0, &[]);
+    for truncated in [&good[..100], &good[..5000]] {
+        write(truncated);
+        remove().expect(0, &[]);
+    }
+    assert!(!path.exists());
     let mut bad = good.clone();
     bad[140] ^= 1;
     write(&bad);
@@ -149,7 +158,7 @@ fn bad_values() {
     for p in ["3", "21"] {
         create(folder, &["--rows", "5", "--log2-columns", p]).expect(2, &["log2 of columns is", p]);
     }
-    create(folder, &["--rows", "5", "--rounds", "0"]).expect(2, &["rounds are 0"]);
+    create(folder, &["--rows", "5", "--rounds", "0"]).expect(2, &["--rounds", "0", "1..=255"]);
     create(folder, &["--rows", "5", "--rounds", "256"]).expect(2, &["--rounds", "256"]);
     for rows in ["0", "3", "100", "4398046511104"] {
         create(folder, &["--rows", "5", "--segment-rows", rows]).expect(2, &["rows per segment are", rows]);
@@ -243,6 +252,18 @@ fn bad_proofs() {
     verify("").expect(3, &["no proof"]);
     verify("{").expect(3, &["not a proof"]);
     verify("[1]").expect(3, &["not a proof"]);
+    // All values in the right order, and still no object.
+    let values: Vec<_> = ["challenge", "column", "seed", "rows", "leaf", "leaf_index", "siblings", "root"]
+        .map(|field| good[field].clone())
+        .into();
+    verify(&json!(values).to_string()).expect(3, &["not a proof", "object"]);
+    let twice = good.to_string().replacen('{', "{\"rows\":1,", 1);
+    verify(&twice).expect(3, &["not a proof", "rows"]);
+    changed("leaf", json!("ab".repeat(31)), &["leaf: ", "62"]);
+    changed("root", json!(7), &["root: "]);
+    let mut wrong = siblings.clone();
+    wrong[3] = json!("zz");
+    changed("siblings", json!(wrong), &["siblings[3]: "]);
 
     // What was asked for counts, not what the proof says of itself.
     let asked = |more: &[&str]| run(folder, &[&["-q", "verify", "proof.json", "--plot", "out/x.plot"], more].concat());

@@ -126,6 +126,8 @@ fn ctrl_c_leaves_a_plot_that_resume_finishes() {
         std::fs::remove_file(folder.path().join("pause")).expect("our file");
         let resumed = run(folder.path(), &["plot", "resume", "out/x.plot.tmp", "--json"]).expect(0, &[]);
         assert!(resumed.stdout.lines().last().is_some_and(|line| line.contains("\"plot_id\"")), "{resumed:#?}");
+        let finished_name = |line: &str| line.contains("\"path\":\"out/x.plot\"");
+        assert!(resumed.stdout.lines().all(finished_name), "one path in one stream: {resumed:#?}");
         let read = |name: &str| std::fs::read(folder.path().join(name)).expect("a plot");
         assert!(read("out/x.plot") == read("whole/x.plot"));
         std::fs::remove_dir_all(folder.path().join("out")).expect("a folder of ours");

@@ -10,10 +10,10 @@ use spacetime_plotter::{
 };
 use tracing::warn;
 
-use super::inspect::plots_at;
+use super::inspect::{ANY, plots_at};
 use super::progress::{Screen, StepProgress};
 use super::work::Work;
-use crate::{Code, Failure, out};
+use crate::{Code, Failure, Failures, out};
 
 /// Looks at header, sizes and roots, and grows a sample of rows again. Exits with 3 if anything is wrong.
 #[derive(Debug, Args)]
@@ -50,6 +50,7 @@ pub struct Scrub {
 /// What is printed of a plot that was checked or scrubbed.
 #[derive(Serialize)]
 struct Line<'a> {
+    #[serde(serialize_with = "out::path")]
     path: &'a Path,
     outcome: &'static str,
     /// Pieces of damage in all; `damage` lists the first of them.
@@ -62,6 +63,7 @@ struct Line<'a> {
 
 #[derive(Serialize)]
 struct Refused<'a> {
+    #[serde(serialize_with = "out::path")]
     path: &'a Path,
     outcome: &'static str,
     error: String,
@@ -121,23 +123,19 @@ impl All {
         paths: &[PathBuf],
         look: impl Fn(&Path, &StepProgress) -> Result<Result<(), Failure>, ScrubError>,
     ) -> Result<(), Failure> {
-        let mut failure: Option<Failure> = None;
-        for path in plots_at(paths)? {
+        let mut failures = Failures::default();
+        for path in plots_at(paths, &ANY, &mut failures) {
             let progress = self.screen.start_steps(&path);
             let looked = look(&path, &progress);
             drop(progress);
             let looked = looked.unwrap_or_else(|error| Err(self.refused(&path, &error)));
             match looked {
                 Ok(()) => {}
-                Err(stopped) if stopped.code() == Code::Interrupted => return Err(stopped),
-                Err(bad) => {
-                    if let Some(earlier) = failure.replace(bad) {
-                        tracing::error!("{earlier}");
-                    }
-                }
+                Err(stopped) if stopped.code() == Code::Interrupted => return failures.end_with(stopped),
+                Err(bad) => failures.push(bad),
             }
         }
-        failure.map_or(Ok(()), Err)
+        failures.end()
     }
 
     /// Prints that a plot could not be looked at, and why.

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use spacetime_plotter::{Control, CopyError, CopyOptions, Created, compact, merge};
 
-use super::inspect::files_in;
+use super::inspect::plots_at;
 use super::many::report;
 use super::progress::Screen;
 use super::work::Work;
-use crate::{Code, Failure};
+use crate::{Code, Failure, Failures};
 
 /// Makes one plot of parts that were grown with --first-row. The parts are kept.
 #[derive(Debug, Args)]
@@ -61,7 +61,7 @@ impl Merge {
         let control = self.how.work.control()?;
         let screen = Screen::new(self.how.json);
         let merged = self.how.copy(&self.out, &screen, &control, |options| merge(&self.out, &self.parts, options));
-        report(&merged.map_err(|error| copy_failure(&error))?, self.how.json)
+        report(&merged.map_err(|error| copy_failure(&error))?, self.how.json, true)
     }
 }
 
@@ -69,32 +69,22 @@ impl Compact {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let control = self.how.work.control()?;
         let screen = Screen::new(self.how.json);
-        let mut failure: Option<Failure> = None;
-        let mut files = Vec::new();
-        for path in &self.paths {
-            if path.is_dir() {
-                files.extend(files_in(path, &[".plot"])?);
-            } else {
-                files.push(path.clone());
-            }
-        }
-        for file in files {
-            let name = file.file_name().ok_or_else(|| Failure::usage(format!("{}: is no file", file.display())))?;
+        let mut failures = Failures::default();
+        for file in plots_at(&self.paths, &[".plot"], &mut failures) {
+            let Some(name) = file.file_name() else {
+                failures.push(Failure::usage(format!("{}: is no file", file.display())));
+                continue;
+            };
             let out = self.out.join(name);
             let compacted =
                 self.how.copy(&out, &screen, &control, |options| compact(&file, &out, self.segment_rows, options));
             match compacted {
-                Ok(created) => report(&created, self.how.json)?,
-                Err(error) if error.is_stopped() => return Err(copy_failure(&error)),
-                // One plot's failure is not the others'.
-                Err(error) => {
-                    if let Some(earlier) = failure.replace(copy_failure(&error)) {
-                        tracing::error!("{earlier}");
-                    }
-                }
+                Ok(created) => report(&created, self.how.json, true)?,
+                Err(error) if error.is_stopped() => return failures.end_with(copy_failure(&error)),
+                Err(error) => failures.push(copy_failure(&error)),
             }
         }
-        failure.map_or(Ok(()), Err)
+        failures.end()
     }
 }
 

@@ -48,7 +48,7 @@ pub struct Create {
     #[arg(long, value_name = "P", allow_negative_numbers = true)]
     log2_columns: Option<u8>,
     /// Mixing rounds. Default: the network's.
-    #[arg(long, value_name = "R", allow_negative_numbers = true)]
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=255), value_name = "R", allow_negative_numbers = true)]
     rounds: Option<u8>,
     /// Rows a segment, a power of two. Default: 16 GiB of them.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
@@ -99,6 +99,7 @@ fn name(text: &str) -> Result<String, String> {
 #[derive(Serialize)]
 struct DryRun<'a> {
     event: &'static str,
+    #[serde(serialize_with = "out::path")]
     out: &'a Path,
     rows: u64,
     disk_bytes: u64,
@@ -106,6 +107,25 @@ struct DryRun<'a> {
     memory_bytes: u64,
     rows_per_batch: u64,
     seconds: f64,
+    /// Plots in all folders together.
+    plots: u64,
+    plots_disk_bytes: u64,
+    /// Whether all of them have room.
+    fits: bool,
+    /// Whether a plot of such a name is in this folder.
+    exists: bool,
+}
+
+/// Most bytes of all plots together: sums with them fit 64 bits.
+const MOST_BYTES: u64 = 1 << 60;
+
+/// Most names that a dry run looks for.
+const MOST_NAMES: u64 = 1000;
+
+/// The folder, or the nearest above it that there is.
+fn existing_parent(folder: &Path) -> PathBuf {
+    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    folder.ancestors().find(|folder| folder.exists()).unwrap_or(&folder).to_owned()
 }
 
 impl Create {
@@ -124,19 +144,15 @@ impl Create {
             (None, Some(size)) => size.bytes / shape.row_bytes() as u64,
             (None, None) => unreachable!("clap asks for one of the two"),
         };
-        if rows == 0 && self.size.is_some() {
-            return Err(Failure::usage(format!("--size: smaller than one row of {} bytes", shape.row_bytes())));
+        if let (0, Some(Size { bytes })) = (rows, self.size) {
+            let row_bytes = shape.row_bytes();
+            return Err(Failure::usage(format!("--size: {bytes} bytes are less than one row of {row_bytes} bytes")));
         }
         if self.seed.is_some() && self.out.len() > 1 {
             return Err(Failure::usage("--seed: goes with one plot only, and each folder of --out gets one"));
         }
         if self.first_row.is_some() && (self.out.len() > 1 || self.count.is_some_and(|count| count > 1)) {
             return Err(Failure::usage("--first-row: goes with one plot only"));
-        }
-        // A part may be small, the plot that it is merged into may not.
-        let warned_rows = if self.first_row.is_some() { u64::MAX } else { rows };
-        for warning in self.network.warnings(shape, warned_rows) {
-            warn!("{warning}");
         }
         let params = PlotParams {
             miner_key,
@@ -147,8 +163,17 @@ impl Create {
             rows_per_segment: self.segment_rows,
             first_row: self.first_row,
         };
-        // Out of range is said before folders and threads are made.
+        // Out of range is said before any warning, and before folders and threads are made.
         params.header().or_usage()?;
+        let plots = self.count.unwrap_or(self.out.len() as u64);
+        if rows.saturating_mul(shape.row_bytes() as u64).saturating_mul(plots) > MOST_BYTES {
+            return Err(Failure::usage(format!("{plots} of {rows} rows: no file system holds as much")));
+        }
+        // A part may be small, the plot that it is merged into may not.
+        let warned_rows = if self.first_row.is_some() { u64::MAX } else { rows };
+        for warning in self.network.warnings(shape, warned_rows) {
+            warn!("{warning}");
+        }
         let control = self.work.control()?;
         if self.dry_run { self.estimate(&params, &control) } else { self.create(&params, &control) }
     }
@@ -177,11 +202,21 @@ impl Create {
 
     fn estimate(&self, params: &PlotParams, control: &Control) -> Result<(), Failure> {
         let engine = self.work.engine();
+        let count = self.plots();
+        let plots = match count {
+            Count::Plots(plots) => plots,
+            Count::Fill => self.plots_that_fit(params).max(1),
+        };
+        let fits = self.fits(params, plots)?;
+        let mut disk_bytes = 0;
         for folder in &self.out {
             let options = self.options(&engine, control, &|_| ());
+            // A folder that is not there yet has the space of the one that it will be in.
             let Estimate { disk, disk_free, memory, batch_rows, time } =
-                estimate(params, folder, &options).map_err(|error| super::create_failure(&error))?;
+                estimate(params, &existing_parent(folder), &options).map_err(|error| super::create_failure(&error))?;
             let time = time.mul_f64(self.out.len() as f64);
+            disk_bytes = disk;
+            let exists = self.taken(params, count, plots, folder);
             if self.json {
                 out::json(&DryRun {
                     event: "dry_run",
@@ -192,30 +227,84 @@ impl Create {
                     memory_bytes: memory,
                     rows_per_batch: batch_rows,
                     seconds: time.as_secs_f64(),
+                    plots,
+                    plots_disk_bytes: disk.saturating_mul(plots),
+                    fits,
+                    exists: exists.is_some(),
                 })?;
-            } else {
-                let free = disk_free.map_or("unknown".to_owned(), |free| BinaryBytes(free).to_string());
-                out::line(format_args!(
-                    "{}: {} rows would take {} of disk ({free} free), {} of memory, and about {} with {} on {} threads",
-                    folder.display(),
-                    params.rows,
-                    BinaryBytes(disk),
-                    BinaryBytes(memory),
-                    HumanDuration(time),
-                    spacetime_plotter::Engine::name(&engine),
-                    self.work.threads(),
-                ))?;
+                continue;
+            }
+            let free = disk_free.map_or("unknown".to_owned(), |free| BinaryBytes(free).to_string());
+            out::line(format_args!(
+                "{}: {} rows would take {} of disk ({free} free), {} of memory, and about {} with {} on {} threads",
+                folder.display(),
+                params.rows,
+                BinaryBytes(disk),
+                BinaryBytes(memory),
+                HumanDuration(time),
+                spacetime_plotter::Engine::name(&engine),
+                self.work.threads(),
+            ))?;
+            if let Some(taken) = exists {
+                out::line(format_args!("{}: exists, --force would overwrite it", taken.display()))?;
             }
         }
-        Ok(())
+        if self.json {
+            return Ok(());
+        }
+        let (noun, verdict) = (if plots == 1 { "plot" } else { "plots" }, if fits { "fits" } else { "does NOT fit" });
+        out::line(format_args!("{plots} {noun} in all, {}: {verdict}", BinaryBytes(disk_bytes.saturating_mul(plots))))
     }
 
-    fn create(&self, params: &PlotParams, control: &Control) -> Result<(), Failure> {
-        let count = match (self.fill, self.count) {
+    /// How many plots were asked for.
+    fn plots(&self) -> Count {
+        match (self.fill, self.count) {
             (true, _) => Count::Fill,
             (false, Some(count)) => Count::Plots(count),
             (false, None) => Count::Plots(self.out.len() as u64),
-        };
+        }
+    }
+
+    /// Whether the folders have room for so many plots.
+    fn fits(&self, params: &PlotParams, plots: u64) -> Result<bool, Failure> {
+        match check_room(params, &self.out, plots) {
+            Ok(()) => Ok(true),
+            Err(CreateError::NoSpace { .. }) => Ok(false),
+            Err(error) => Err(super::create_failure(&error)),
+        }
+    }
+
+    /// The most plots that the folders have room for.
+    fn plots_that_fit(&self, params: &PlotParams) -> u64 {
+        let fits = |plots| matches!(self.fits(params, plots), Ok(true));
+        let (mut most, mut too_many) = (0, 1);
+        while fits(too_many) {
+            (most, too_many) = (too_many, too_many * 2);
+        }
+        while too_many - most > 1 {
+            let plots = most + (too_many - most) / 2;
+            if fits(plots) { most = plots } else { too_many = plots }
+        }
+        most
+    }
+
+    /// A file in `folder` that has the name of one of the plots, if the names are known.
+    fn taken(&self, params: &PlotParams, count: Count, plots: u64, folder: &Path) -> Option<PathBuf> {
+        if self.force || (self.name.is_none() && self.seed.is_none()) {
+            return None;
+        }
+        let params = PlotParams { seed: self.seed.unwrap_or(params.seed), ..params.clone() };
+        // Which folder gets which number is not known before.
+        let paths = (0..plots.min(MOST_NAMES)).flat_map(|number| {
+            let path = folder.join(format!("{}.plot", self.name_of(&params, count, number)));
+            let growing = folder.join(format!("{}.plot.tmp", self.name_of(&params, count, number)));
+            [path, growing]
+        });
+        paths.into_iter().find(|path| path.symlink_metadata().is_ok())
+    }
+
+    fn create(&self, params: &PlotParams, control: &Control) -> Result<(), Failure> {
+        let count = self.plots();
         if let Count::Plots(plots @ 2..) = count {
             check_room(params, &self.out, plots).map_err(|error| super::create_failure(&error))?;
         }
@@ -234,7 +323,9 @@ impl Create {
             };
             let name = format!("{}.plot", self.name_of(&params, count, number));
             let path = folder.join(&name);
-            let progress = screen.start(&path, row_bytes);
+            // A staged plot is told of by where it goes, as when it is there.
+            let shown = if self.staging.is_some() { std::path::absolute(&path).ok() } else { None };
+            let progress = screen.start(shown.as_ref().unwrap_or(&path), row_bytes);
             let events = |event| progress.see(event);
             let options = self.options(&engine, control, &events);
             match &self.staging {

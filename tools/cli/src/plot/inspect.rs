@@ -9,7 +9,7 @@ use serde::Serialize;
 use spacetime_prover::{Plot, PlotError, PlotHeader, PlotState};
 
 use crate::network::Network;
-use crate::{Code, Failure, out};
+use crate::{Code, Failure, Failures, out};
 
 /// Prints all that a plot's header says.
 #[derive(Debug, Args)]
@@ -36,6 +36,7 @@ pub struct List {
 /// Everything in a header, for people and programs.
 #[derive(Serialize)]
 struct Description {
+    #[serde(serialize_with = "out::path")]
     path: PathBuf,
     state: &'static str,
     /// The network's name, if it is a known one.
@@ -59,6 +60,7 @@ struct Description {
 
 #[derive(Serialize)]
 struct Refused {
+    #[serde(serialize_with = "out::path")]
     path: PathBuf,
     error: String,
 }
@@ -125,7 +127,9 @@ fn state_name(state: PlotState) -> &'static str {
 
 impl Info {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        for_each(&self.paths, |path, plot| match plot {
+        let mut failures = Failures::default();
+        let files = plots_at(&self.paths, &ANY, &mut failures);
+        for_each(files, failures, |path, plot| match plot {
             Ok(plot) if self.json => out::json(&Description::of(&plot)),
             Ok(plot) => out::line(Description::of(&plot).lines()),
             Err(error) if self.json => out::json(&Refused { path: path.to_owned(), error: error.to_string() }),
@@ -144,7 +148,9 @@ impl List {
         }
         let mut plots = 0u64;
         let mut bytes = 0u64;
-        let listed = for_each(&self.paths, |path, plot| match plot {
+        let mut failures = Failures::default();
+        let files = files_at(&self.paths, &ANY, &mut failures, |_, _| ());
+        let listed = for_each(files, failures, |path, plot| match plot {
             Ok(plot) => {
                 let description = Description::of(&plot);
                 plots += 1;
@@ -183,43 +189,59 @@ impl List {
     }
 }
 
-/// Shows every plot at `paths` to `see`, good or not.
+/// Shows every plot of `files` to `see`, good or not.
 ///
 /// # Errors
 /// What `see` fails with, or, after all were seen, the last bad file's failure.
 fn for_each(
-    paths: &[PathBuf],
+    files: Vec<PathBuf>,
+    mut failures: Failures,
     mut see: impl FnMut(&Path, Result<Plot, &PlotError>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let mut failure: Option<Failure> = None;
-    for path in plots_at(paths)? {
+    for path in files {
         match Plot::open_any(&path) {
             Ok(plot) => see(&path, Ok(plot))?,
             Err(error) => {
                 see(&path, Err(&error))?;
-                // Each bad file is named; the last one's line is the program's own.
-                if let Some(earlier) = failure.replace(super::plot_failure(&error)) {
-                    tracing::error!("{earlier}");
-                }
+                failures.push(super::plot_failure(&error));
             }
         }
     }
-    failure.map_or(Ok(()), Err)
+    failures.end()
 }
 
 /// The files at `paths`: files as they are, and of folders whatever is called
-/// like a plot, finished or not, in the order of their names.
-pub(crate) fn plots_at(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+/// like one of `suffixes`, in the order of their names. A folder that cannot be
+/// read is a failure.
+fn files_at(
+    paths: &[PathBuf],
+    suffixes: &[&str],
+    failures: &mut Failures,
+    empty: fn(&Path, &mut Failures),
+) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for path in paths {
-        if path.is_dir() {
-            files.extend(files_in(path, &[".plot", ".plot.tmp"])?);
-        } else {
+        if !path.is_dir() {
             files.push(path.clone());
+        } else if let Some(found) = failures.take(files_in(path, suffixes)) {
+            if found.is_empty() {
+                empty(path, failures);
+            }
+            files.extend(found);
         }
     }
-    Ok(files)
+    files
 }
+
+/// The plots of some kinds at `paths`; a folder with none is a failure.
+pub(crate) fn plots_at(paths: &[PathBuf], suffixes: &[&str], failures: &mut Failures) -> Vec<PathBuf> {
+    files_at(paths, suffixes, failures, |folder, failures| {
+        failures.push(Failure::failed(format!("{}: no plot in it", folder.display())));
+    })
+}
+
+/// What plots are called, finished or not.
+pub(crate) const ANY: [&str; 2] = [".plot", ".plot.tmp"];
 
 /// The unfinished plots of a folder. What an interrupted `create` left before
 /// there was anything in it is removed on the way.

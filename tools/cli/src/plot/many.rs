@@ -10,7 +10,7 @@ use spacetime_plotter::{CopyError, CreateError, Created, Staged};
 use spacetime_prover::PlotState;
 use tracing::warn;
 
-use crate::{Code, Failure, out};
+use crate::{Code, Failure, Failures, out};
 
 /// How many plots are to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +25,7 @@ pub(crate) enum Count {
 #[derive(Serialize)]
 struct Done<'a> {
     event: &'static str,
+    #[serde(serialize_with = "out::path")]
     path: &'a Path,
     state: &'static str,
     root: String,
@@ -39,8 +40,8 @@ struct Done<'a> {
     peak_memory_bytes: Option<u64>,
 }
 
-/// Prints a finished plot.
-pub(crate) fn report(created: &Created, json: bool) -> Result<(), Failure> {
+/// Prints a finished plot, whose cells may have been copied as a whole.
+pub(crate) fn report(created: &Created, json: bool, copied: bool) -> Result<(), Failure> {
     let header = &created.header;
     let part = header.state == PlotState::Part;
     if json {
@@ -60,17 +61,20 @@ pub(crate) fn report(created: &Created, json: bool) -> Result<(), Failure> {
         });
     }
     let seconds = created.time.as_secs_f64();
-    // Rows that were copied count as well as rows that were grown.
-    let rows = if created.rows_grown == 0 { header.rows } else { created.rows_grown };
-    let cells_bytes = rows * header.shape.row_bytes() as u64;
+    // Rows that were copied count as well as rows that were grown. A plot that only got its name has no rate.
+    let rows = if copied && created.rows_grown == 0 { header.rows } else { created.rows_grown };
+    let bytes_per_second = (rows * header.shape.row_bytes() as u64) as f64 / seconds.max(0.001);
+    let rate = match rows {
+        0 => String::new(),
+        _ => format!(" ({}/s)", indicatif::BinaryBytes(bytes_per_second as u64)),
+    };
     let what =
         if part { "a part, to be merged".to_owned() } else { format!("plot id {}", const_hex::encode(header.plot_id)) };
     out::line(format_args!(
-        "{}  {} rows, {}, in {seconds:.1} s ({}/s)  {what}",
+        "{}  {} rows, {}, in {seconds:.1} s{rate}  {what}",
         created.path.display(),
         header.rows,
         indicatif::BinaryBytes(created.bytes),
-        indicatif::BinaryBytes((cells_bytes as f64 / seconds.max(0.001)) as u64),
     ))
 }
 
@@ -115,9 +119,9 @@ pub(crate) fn run(folders: &[PathBuf], count: Count, json: bool, makers: &Makers
     if let Some(at) = failures.iter().position(|failure| failure.code() == Code::Interrupted) {
         return Err(failures.swap_remove(at));
     }
-    let last = failures.pop();
-    failures.iter().for_each(|failure| tracing::error!("{failure}"));
-    last.map_or(Ok(()), Err)
+    let mut all = Failures::default();
+    failures.into_iter().for_each(|failure| all.push(failure));
+    all.end()
 }
 
 fn fill_folder(folder: &Path, count: Count, json: bool, taken: &AtomicU64, makers: &Makers<'_>) -> Result<(), Failure> {
@@ -139,12 +143,12 @@ fn fill_folder(folder: &Path, count: Count, json: bool, taken: &AtomicU64, maker
             // Where the one before was not moved, this one waits in its staging folder.
             moved(&mut moving)?;
             match made {
-                Ok(Made::Done(created)) => report(&created, json)?,
+                Ok(Made::Done(created)) => report(&created, json, false)?,
                 Ok(Made::Staged(mut staged)) => {
                     (makers.reserve)(&mut staged).map_err(|error| super::copy::copy_failure(&error))?;
                     moving = Some(scope.spawn(move || {
                         let created = (makers.finish)(staged).map_err(|error| super::copy::copy_failure(&error))?;
-                        report(&created, json)
+                        report(&created, json, true)
                     }));
                 }
                 Err(CreateError::NoSpace { path, needed, free })

@@ -42,9 +42,27 @@ struct State {
     done: u64,
 }
 
+impl State {
+    /// How long the slower of growing and writing takes for the rest, at the
+    /// rate of the `seconds` so far; none where there is no rate yet.
+    fn seconds_left(&self, seconds: f64) -> Option<f64> {
+        let left = |reached: u64| match (self.rows - reached, reached - self.before) {
+            (0, _) => Some(0.0),
+            (_, 0) => None,
+            (left, made) => Some(left as f64 * seconds / made as f64),
+        };
+        match (left(self.grown)?, left(self.done)) {
+            (growing, Some(writing)) => Some(growing.max(writing)),
+            // Nothing is written yet: growing alone says something, as long as it goes on.
+            (growing, None) => (growing > 0.0).then_some(growing),
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct Line<'a> {
     event: &'static str,
+    #[serde(serialize_with = "out::path")]
     path: &'a Path,
     rows: u64,
     rows_grown: u64,
@@ -112,9 +130,17 @@ impl Progress {
                 state.grown += rows;
                 if let Some(bar) = &self.bar {
                     bar.set_position(state.grown * self.row_bytes);
+                    if state.grown == state.rows {
+                        bar.set_message(format!("{} writing", file_name(&self.path)));
+                    }
                 }
             }
-            Event::Done { rows_done } => state.done = rows_done,
+            Event::Done { rows_done } => {
+                state.done = rows_done;
+                if let Some(bar) = self.bar.as_ref().filter(|_| state.done == state.rows) {
+                    bar.set_message(file_name(&self.path));
+                }
+            }
         }
         let due = state.said.is_none_or(|said| said.elapsed() >= JSON_INTERVAL);
         if self.json && due {
@@ -126,10 +152,10 @@ impl Progress {
                 event: "progress",
                 path: &self.path,
                 rows: state.rows,
-                rows_grown: state.grown,
+                rows_grown: grown,
                 rows_done: state.done,
                 bytes_per_second: rate * self.row_bytes as f64,
-                seconds_left: (rate > 0.0).then(|| (state.rows - state.grown) as f64 / rate),
+                seconds_left: state.seconds_left(seconds),
             };
             // A reader that left is noticed when the result is printed.
             let _ = out::json(&line);
@@ -187,5 +213,24 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         self.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_slower_of_growing_and_writing_says_how_long() {
+        let left = |before, grown, done| {
+            State { began: Instant::now(), said: None, rows: 100, before, grown, done }.seconds_left(10.0)
+        };
+        assert_eq!(left(0, 0, 0), None);
+        assert_eq!(left(0, 50, 0), Some(10.0));
+        assert_eq!(left(0, 50, 20), Some(40.0));
+        assert_eq!(left(0, 100, 0), None, "all is grown, and nothing is written");
+        assert_eq!(left(0, 100, 50), Some(10.0));
+        assert_eq!(left(50, 75, 50), Some(10.0), "what an earlier run left is no work of this one");
+        assert_eq!(left(0, 100, 100), Some(0.0));
     }
 }

@@ -1,16 +1,19 @@
 //! `spacetime plot remove`.
 
 use std::fs::{File, TryLockError};
-use std::io::{IsTerminal, Write};
+use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use spacetime_prover::Plot;
+use spacetime_prover::{Plot, PlotError};
 
-use crate::{Failure, out};
+use crate::{Failure, Failures, out};
 
-/// Deletes plots, finished or not. Nothing else is deleted, whatever it is called.
+/// What a plot of any version begins with (PROTOCOL §5).
+const MAGIC: [u8; 8] = *b"SPCTPLOT";
+
+/// Deletes plots, finished or not, whole or damaged. Nothing else is deleted, whatever it is called.
 #[derive(Debug, Args)]
 pub struct Remove {
     /// The plots.
@@ -24,28 +27,45 @@ pub struct Remove {
 impl Remove {
     pub(crate) fn run(self) -> Result<(), Failure> {
         // All are looked at before the first is gone.
+        let mut failures = Failures::default();
         for path in &self.paths {
-            Plot::open_any(path).map_err(|error| super::plot_failure(&error))?;
+            failures.take(looks_like_a_plot(path));
         }
+        failures.end()?;
         if !self.yes {
             confirm(&self.paths)?;
         }
+        let mut failures = Failures::default();
         for path in &self.paths {
-            let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-            match file.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => {
-                    return Err(Failure::failed(format!("{}: is being made by another process", path.display())));
-                }
-                Err(TryLockError::Error(error)) => {
-                    return Err(Failure::failed(format!("cannot lock {}: {error}", path.display())));
-                }
-            }
-            std::fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
-            out::line(format_args!("{} removed", path.display()))?;
+            failures.take(remove(path));
         }
-        Ok(())
+        failures.end()
     }
+}
+
+/// Refuses what is no plot: a plot may be damaged, or of another version, but it begins as one.
+fn looks_like_a_plot(path: &Path) -> Result<(), Failure> {
+    let Err(error) = Plot::open_any(path) else { return Ok(()) };
+    let damaged = matches!(error, PlotError::Short { .. } | PlotError::Header { .. } | PlotError::Layout { .. });
+    let mut magic = [0; MAGIC.len()];
+    let mut begins =
+        || File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok_and(|()| magic == MAGIC);
+    if damaged && begins() { Ok(()) } else { Err(super::plot_failure(&error)) }
+}
+
+fn remove(path: &Path) -> Result<(), Failure> {
+    let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            return Err(Failure::failed(format!("{}: is being made by another process", path.display())));
+        }
+        Err(TryLockError::Error(error)) => {
+            return Err(Failure::failed(format!("cannot lock {}: {error}", path.display())));
+        }
+    }
+    std::fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
+    out::line(format_args!("{} removed", path.display()))
 }
 
 fn confirm(paths: &[PathBuf]) -> Result<(), Failure> {

@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use spacetime_plotter::{CopyOptions, CreateError, CreateOptions, Created, Resumed, resume_staged};
+use spacetime_plotter::{CopyOptions, CreateError, CreateOptions, Created, Resumed, finished_path, resume_staged};
 use tracing::{info, warn};
 
 use super::inspect::unfinished_in;
 use super::many;
 use super::progress::Screen;
 use super::work::Work;
-use crate::Failure;
+use crate::{Failure, Failures};
 
 /// Goes on with plots that were interrupted. With nothing to do it is done.
 #[derive(Debug, Args)]
@@ -33,18 +33,18 @@ impl Resume {
         let control = self.work.control()?;
         let engine = self.work.engine();
         let screen = Screen::new(self.json);
+        let mut failures = Failures::default();
         let mut files = Vec::new();
         for path in &self.paths {
             if path.is_dir() {
-                files.extend(unfinished_in(path)?);
+                files.extend(failures.take(unfinished_in(path)).unwrap_or_default());
             } else {
                 files.push(path.clone());
             }
         }
-        let mut failure = None;
         for file in files {
             let row_bytes = row_bytes(&file);
-            let progress = screen.start(&file, row_bytes);
+            let progress = screen.start(&finished_path(&file), row_bytes);
             let events = |event| progress.see(event);
             let options = CreateOptions {
                 engine: &engine,
@@ -58,41 +58,37 @@ impl Resume {
             let resumed = resume_staged(&file, &options);
             progress.clear();
             match self.moved(resumed, &options, &screen) {
-                Ok(Some(created)) => many::report(&created, self.json)?,
+                Ok(Some((created, copied))) => many::report(&created, self.json, copied)?,
                 Ok(None) => info!(path = %file.display(), "nothing to do"),
                 // In a folder it is passed over: whoever was copying begins anew.
                 Err(error @ CreateError::InterruptedCopy(_)) if !self.paths.contains(&file) => warn!("{error}"),
-                Err(error) if error.is_stopped() => return Err(super::create_failure(&error)),
-                // One plot's failure is not the others'.
-                Err(error) => {
-                    if let Some(earlier) = failure.replace(super::create_failure(&error)) {
-                        tracing::error!("{earlier}");
-                    }
-                }
+                Err(error) if error.is_stopped() => return failures.end_with(super::create_failure(&error)),
+                Err(error) => failures.push(super::create_failure(&error)),
             }
         }
-        failure.map_or(Ok(()), Err)
+        failures.end()
     }
 }
 
 impl Resume {
-    /// Moves a plot that was staged to where it belongs.
+    /// Moves a plot that was staged to where it belongs, and says whether it had to.
     fn moved(
         &self,
         resumed: Result<Resumed, CreateError>,
         options: &CreateOptions<'_>,
         screen: &Screen,
-    ) -> Result<Option<Created>, CreateError> {
+    ) -> Result<Option<(Created, bool)>, CreateError> {
         match resumed? {
             Resumed::Nothing => Ok(None),
-            Resumed::Created(created) => Ok(Some(created)),
+            Resumed::Created(created) => Ok(Some((created, false))),
             Resumed::Staged(staged) => {
                 let progress = screen.start_steps(staged.destination());
                 let steps = |step| progress.see(step);
                 let &CreateOptions { threads, memory, force, preallocate, control, .. } = options;
                 let hasher = self.work.backend();
                 let copying = CopyOptions { hasher, threads, memory, force, preallocate, control, steps: &steps };
-                staged.finish(&copying).map(Some).map_err(|error| CreateError::Move(Box::new(error)))
+                let created = staged.finish(&copying).map_err(|error| CreateError::Move(Box::new(error)))?;
+                Ok(Some((created, true)))
             }
         }
     }

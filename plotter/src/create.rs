@@ -75,7 +75,7 @@ pub struct Estimate {
 
 /// Space that `end` bytes ask for, with the margin.
 pub(crate) fn with_margin(end: u64) -> u64 {
-    end + (end / 100).clamp(MIN_MARGIN, MAX_MARGIN)
+    end.saturating_add((end / 100).clamp(MIN_MARGIN, MAX_MARGIN))
 }
 
 /// Measures and reckons without writing anything.

@@ -116,7 +116,9 @@ pub(crate) fn forget_batch(storage: &dyn Storage, layout: &Layout, rows_per_segm
 
 /// Grows some rows of `batch` again with `checker` and compares them with what
 /// is read back from the file: at least four, and no more than fit 2% of the
-/// `batch_time` that growing the whole batch took.
+/// `batch_time` that growing the whole batch took. What the page cache still holds
+/// comes from there: this shows that every cell went to its place, and whether the
+/// disk keeps it is for a scrub to see.
 pub(crate) fn check_batch(
     storage: &dyn Storage,
     layout: &Layout,

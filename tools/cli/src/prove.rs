@@ -61,6 +61,17 @@ pub struct Prove {
     paths: Vec<PathBuf>,
 }
 
+/// Each plot is kept open, twice: the usual limit of 1024 files would be reached with 500 plots.
+fn allow_open_files() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let limit = getrlimit(Resource::Nofile);
+        // Where even that is refused, the plots beyond the limit are, by name.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    }
+}
+
 impl Prove {
     pub(crate) fn run(self) -> Result<(), Failure> {
         // The clock runs from here: opening plots takes time, too.
@@ -84,6 +95,7 @@ impl Prove {
             block_bytes: self.block_size.map_or(defaults.block_bytes, |size| size.bytes as usize),
             ..defaults
         };
+        allow_open_files();
         let farm = Farm::open(&self.paths, options).map_err(Failure::usage)?;
         let refused = farm.refused();
         if farm.plots().is_empty() {

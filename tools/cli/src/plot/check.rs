@@ -10,7 +10,7 @@ use spacetime_plotter::{
 };
 use tracing::warn;
 
-use super::inspect::{ANY, plots_at};
+use super::inspect::plots_at;
 use super::progress::{Screen, StepProgress};
 use super::work::Work;
 use crate::{Code, Failure, Failures, out};
@@ -124,7 +124,8 @@ impl All {
         look: impl Fn(&Path, &StepProgress) -> Result<Result<(), Failure>, ScrubError>,
     ) -> Result<(), Failure> {
         let mut failures = Failures::default();
-        for path in plots_at(paths, &ANY, &mut failures) {
+        // What is being made in a folder is not to be judged yet.
+        for path in plots_at(paths, &[".plot"], &mut failures) {
             let progress = self.screen.start_steps(&path);
             let looked = look(&path, &progress);
             drop(progress);

@@ -241,7 +241,7 @@ pub(crate) fn plots_at(paths: &[PathBuf], suffixes: &[&str], failures: &mut Fail
 }
 
 /// What plots are called, finished or not.
-pub(crate) const ANY: [&str; 2] = [".plot", ".plot.tmp"];
+const ANY: [&str; 2] = [".plot", ".plot.tmp"];
 
 /// The unfinished plots of a folder. What an interrupted `create` left before
 /// there was anything in it is removed on the way.

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use bytemuck::cast_slice;
-use rayon::{ThreadPool, ThreadPoolBuilder};
+use rayon::ThreadPool;
 use spacetime_kernels::{Cell, plot_id};
 use spacetime_prover::{HEADER_BYTES, Layout, PlotHeader, PlotState, tree};
 use tracing::{debug, info};
@@ -70,11 +70,7 @@ impl Build<'_> {
     pub(crate) fn run(mut self) -> Result<PlotHeader, BuildError> {
         let rows = self.plan.header.rows;
         (self.events)(Event::Began { rows, rows_done: self.progress.rows_done });
-        let pool = ThreadPoolBuilder::new()
-            .num_threads(self.threads)
-            .start_handler(|_| crate::platform::lower_priority())
-            .build()
-            .map_err(std::io::Error::other)?;
+        let pool = crate::platform::idle_pool(self.threads)?;
         if self.progress.rows_done < rows {
             self.fill(&pool)?;
         }

@@ -3,12 +3,11 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rayon::ThreadPool;
 use rayon::prelude::*;
-use rayon::{ThreadPool, ThreadPoolBuilder};
 use spacetime_kernels::{Cell, ColumnIndex, RowIndex};
 use spacetime_prover::{Plot, PlotHeader, PlotState, tree};
 
@@ -119,11 +118,8 @@ pub fn check(path: &Path, options: &CheckOptions<'_>) -> Result<CheckReport, Scr
     assert!(options.threads > 0, "somebody must grow");
     let began = Instant::now();
     let plot = open(path, false)?;
-    let pool = ThreadPoolBuilder::new()
-        .num_threads(options.threads)
-        .start_handler(|_| crate::platform::lower_priority())
-        .build()
-        .map_err(|error| ScrubError::Io { path: path.to_owned(), source: io::Error::other(error) })?;
+    let pool = crate::platform::idle_pool(options.threads)
+        .map_err(|source| ScrubError::Io { path: path.to_owned(), source })?;
     let mut report = CheckReport {
         path: path.to_owned(),
         header: plot.header().clone(),

@@ -10,8 +10,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use bytemuck::cast_slice;
+use rayon::ThreadPool;
 use rayon::prelude::*;
-use rayon::{ThreadPool, ThreadPoolBuilder};
 use spacetime_kernels::{Backend, Cell, ColumnIndex, plot_id};
 use spacetime_prover::{Layout, Plot, PlotError, PlotHeader, PlotState, tree};
 use tracing::info;
@@ -95,11 +95,7 @@ pub(crate) fn copy_into(
     let cuts = Cuts::new(&plan.header, &layout, sources, options)?;
     let tmp = tmp_path(path);
     let copied = (|| {
-        let pool = ThreadPoolBuilder::new()
-            .num_threads(options.threads)
-            .start_handler(|_| crate::platform::lower_priority())
-            .build()
-            .map_err(|error| build_error(&tmp)(std::io::Error::other(error).into()))?;
+        let pool = crate::platform::idle_pool(options.threads).map_err(|error| build_error(&tmp)(error.into()))?;
         info!(path = %path.display(), block_cells = cuts.block_cells, "copying");
         let copy = Copy { storage: &file, path: &tmp, plan, layout, sources, cuts, pool: &pool, options };
         let header = platform::at_idle_priority(|| copy.run())?;

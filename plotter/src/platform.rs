@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
 /// Bytes that this user may still write below `folder`.
 ///
 /// # Errors
@@ -119,6 +121,15 @@ fn idle_classes() {
     // SAFETY: ioprio_set(2) takes three integers, reads and writes no memory of ours, and
     // 0 names the calling thread.
     unsafe { libc::syscall(libc::SYS_ioprio_set, WHO_PROCESS, 0, CLASS_IDLE) };
+}
+
+/// A pool of `threads` threads that stand behind every other one.
+///
+/// # Errors
+/// If the system starts no more threads.
+pub(crate) fn idle_pool(threads: usize) -> io::Result<ThreadPool> {
+    let pool = ThreadPoolBuilder::new().num_threads(threads).start_handler(|_| lower_priority());
+    pool.build().map_err(io::Error::other)
 }
 
 /// Runs `work` on a thread of its own that stands behind every other one, for

@@ -10,7 +10,6 @@ use std::fs::File;
 use std::path::Path;
 use std::time::Instant;
 
-use rayon::ThreadPoolBuilder;
 use spacetime_prover::{HeaderError, Plot, PlotError, PlotState};
 use tracing::info;
 
@@ -101,11 +100,7 @@ fn scrub_storage(
     assert!(options.threads > 0, "somebody must hash");
     let began = Instant::now();
     let named = |fault: Fault| fault.name(path);
-    let pool = ThreadPoolBuilder::new()
-        .num_threads(options.threads)
-        .start_handler(|_| crate::platform::lower_priority())
-        .build()
-        .map_err(|error| named(std::io::Error::other(error).into()))?;
+    let pool = crate::platform::idle_pool(options.threads).map_err(|error| named(error.into()))?;
     let &ScrubOptions { engine, threads, control, steps, .. } = options;
     let tools = Tools { pool: &pool, engine, threads, control, steps };
     let inside = Inside::new(storage, plot, allowed(options.memory)?, tools)?;

@@ -15,20 +15,8 @@ use spacetime_plotter::{
 };
 use spacetime_prover::{HEADER_BYTES, Plot, PlotError, PlotHeader, PlotState, tree};
 
-fn options(maker: &Maker) -> CopyOptions<'_> {
-    CopyOptions {
-        hasher: Backend::fastest(),
-        threads: maker.threads,
-        memory: maker.memory,
-        force: maker.force,
-        preallocate: true,
-        control: &maker.control,
-        steps: &|_| (),
-    }
-}
-
 fn compact_with(maker: &Maker, source: &Path, rows_per_segment: Option<u64>) -> Result<Created, CopyError> {
-    compact(source, &maker.path("out"), rows_per_segment, &options(maker))
+    compact(source, &maker.path("out"), rows_per_segment, &maker.copy_options())
 }
 
 /// Grows the parts of a plot that begin at `cuts` and 0.
@@ -93,14 +81,14 @@ fn merged_plots_are_those_made_in_one_go() {
         let mut parts = grow_parts(&maker, &whole, cuts);
         let before: Vec<_> = parts.iter().map(|part| read(part)).collect();
         let expected = maker.create("whole", &whole).expect("a plot");
-        let created = merge(&maker.path("out"), &parts, &options(&maker)).expect("a plot");
+        let created = merge(&maker.path("out"), &parts, &maker.copy_options()).expect("a plot");
         assert_eq!(created.header, expected.header);
         assert!(read(&created.path) == read(&expected.path), "{rows} rows, parts at {cuts:?}");
         assert!(parts.iter().zip(before).all(|(part, before)| read(part) == before), "the parts are as they were");
         // In any order.
         std::fs::remove_file(&created.path).expect("the plot is ours");
         parts.reverse();
-        let created = merge(&maker.path("out"), &parts, &options(&maker)).expect("a plot");
+        let created = merge(&maker.path("out"), &parts, &maker.copy_options()).expect("a plot");
         assert!(read(&created.path) == read(&expected.path));
         for path in parts.iter().chain([&created.path, &expected.path]) {
             std::fs::remove_file(path).expect("the file is ours");
@@ -119,12 +107,12 @@ fn a_small_budget_makes_smaller_blocks_and_the_same_bytes() {
         let source = maker.create("source", &params(4, 1, rows, Some(from))).expect("a plot").path;
         let expected = maker.create("expected", &params(4, 1, rows, Some(to))).expect("a plot").path;
         for memory in [4 << 20, 6 << 20, 32 << 20] {
-            let options = CopyOptions { memory: Some(memory), ..options(&maker) };
+            let options = CopyOptions { memory: Some(memory), ..maker.copy_options() };
             let created = compact(&source, &maker.path("out"), Some(to), &options).expect("a plot");
             assert!(read(&created.path) == read(&expected), "{rows} rows, {from} to {to}, {memory} bytes");
             std::fs::remove_file(&created.path).expect("the plot is ours");
         }
-        let options = CopyOptions { memory: Some(100_000), ..options(&maker) };
+        let options = CopyOptions { memory: Some(100_000), ..maker.copy_options() };
         let refused = compact(&source, &maker.path("out"), Some(to), &options).expect_err("too little");
         assert!(matches!(refused, CopyError::Create(CreateError::SmallBudget { .. })), "{refused}");
         std::fs::remove_file(source).expect("the plot is ours");
@@ -138,7 +126,7 @@ fn parts_that_do_not_fit_are_refused() {
     let whole = params(4, 1, 64, Some(8));
     let parts = grow_parts(&maker, &whole, &[16, 32]);
     let out = maker.path("out");
-    let refused = |parts: &[PathBuf]| merge(&out, parts, &options(&maker)).expect_err("they do not fit");
+    let refused = |parts: &[PathBuf]| merge(&out, parts, &maker.copy_options()).expect_err("they do not fit");
     let with = |part: PathBuf| refused(&[parts[0].clone(), part, parts[2].clone()]);
     let made = |name: &str, change: &dyn Fn(&mut PlotParams)| {
         let mut params = PlotParams { first_row: Some(16), rows: 16, ..whole.clone() };
@@ -185,7 +173,7 @@ fn parts_that_do_not_fit_are_refused() {
     assert!(matches!(with(maker.folder.path().into()), CopyError::Plot(PlotError::NotAFile(_))));
     assert!(!out.exists() && maker.files().iter().all(|name| !name.contains("tmp")));
     // The control: the parts themselves fit.
-    merge(&out, &parts, &options(&maker)).expect("a plot");
+    merge(&out, &parts, &maker.copy_options()).expect("a plot");
     assert!(matches!(refused(&parts), CopyError::Create(CreateError::Exists(_))));
 }
 
@@ -202,7 +190,7 @@ fn damage_is_not_copied() {
         bad[at as usize] ^= 1;
         std::fs::write(&parts[1], &bad).expect("a small file");
         for memory in [3 << 20, 64 << 20] {
-            let options = CopyOptions { memory: Some(memory), ..options(&maker) };
+            let options = CopyOptions { memory: Some(memory), ..maker.copy_options() };
             let error = merge(&maker.path("out"), &parts, &options).expect_err("damage");
             assert!(
                 matches!(&error, CopyError::Plot(PlotError::DamagedStrip { path, segment: 1, column: 9 }) if *path == parts[1]),
@@ -211,7 +199,7 @@ fn damage_is_not_copied() {
         }
     }
     std::fs::write(&parts[1], &good).expect("a small file");
-    let created = merge(&maker.path("whole"), &parts, &options(&maker)).expect("a plot");
+    let created = merge(&maker.path("whole"), &parts, &maker.copy_options()).expect("a plot");
     let layout = *Plot::open(&created.path).expect("a plot").layout();
     let good = read(&created.path);
     let strip = layout.strip(3, ColumnIndex(2)).offset_bytes as usize;
@@ -243,7 +231,7 @@ fn compacting_refuses_what_it_must() {
     let maker = Maker::new();
     let created = maker.create("x", &params(4, 1, 20, Some(8))).expect("a plot");
     let before = read(&created.path);
-    let forced = CopyOptions { force: true, ..options(&maker) };
+    let forced = CopyOptions { force: true, ..maker.copy_options() };
     let onto_itself = compact(&created.path, &created.path, None, &forced).expect_err("its own source");
     assert!(matches!(onto_itself, CopyError::SameFile(_)), "{onto_itself}");
     #[cfg(unix)]
@@ -282,7 +270,7 @@ fn a_stopped_copy_leaves_nothing() {
     for steps in [1, 2, 5, 20] {
         let control = Control::default();
         let stop = stop_after(&control, steps);
-        let options = CopyOptions { memory: Some(4 << 20), control: &control, steps: &stop, ..options(&maker) };
+        let options = CopyOptions { memory: Some(4 << 20), control: &control, steps: &stop, ..maker.copy_options() };
         let error = compact(&created.path, &maker.path("out"), None, &options).expect_err("stopped");
         assert!(error.is_stopped(), "{error}");
         assert_eq!(maker.files(), ["x.plot"]);
@@ -302,7 +290,8 @@ fn what_a_killed_copy_leaves_is_in_nobodys_way() {
             caught.lock().expect("no panic").get_or_insert_with(|| read(&tmp));
         }
     };
-    let copied = compact(&created.path, &out, None, &CopyOptions { steps: &catch, ..options(&maker) }).expect("a plot");
+    let copied =
+        compact(&created.path, &out, None, &CopyOptions { steps: &catch, ..maker.copy_options() }).expect("a plot");
     let whole = read(&copied.path);
     let caught = caught.into_inner().expect("no panic").expect("a step");
     std::fs::remove_file(&out).expect("the plot is ours");
@@ -356,7 +345,7 @@ proptest! {
             .filter(|row| *row < rows)
             .collect();
         let parts = grow_parts(&maker, &whole, &cuts);
-        let options = CopyOptions { memory: Some(memory), ..options(&maker) };
+        let options = CopyOptions { memory: Some(memory), ..maker.copy_options() };
         let merged = merge(&maker.path("merged"), &parts, &options).expect("a plot");
         let expected = maker.create("expected", &whole).expect("a plot");
         prop_assert!(read(&merged.path) == read(&expected.path));

@@ -7,24 +7,11 @@ mod made;
 use std::path::{Path, PathBuf};
 
 use made::{Maker, params};
-use spacetime_kernels::Backend;
 use spacetime_plotter::{
     Control, CopyError, CopyOptions, CreateError, CreateOptions, Event, PlotParams, Resumed, Staged, Step,
     create_staged, resume, resume_staged,
 };
 use spacetime_prover::{Plot, PlotHeader};
-
-fn copy_options(maker: &Maker) -> CopyOptions<'_> {
-    CopyOptions {
-        hasher: Backend::fastest(),
-        threads: maker.threads,
-        memory: maker.memory,
-        force: maker.force,
-        preallocate: true,
-        control: &maker.control,
-        steps: &|_| (),
-    }
-}
 
 /// A staging folder beside the maker's own, in which the plot ends.
 struct Stage {
@@ -73,7 +60,7 @@ fn staged_plots_are_those_made_in_place() {
             let staged = stage.create("x", &params, &stage.maker.options()).expect("a plot");
             assert_eq!(stage.staged_files(), ["x.plot.tmp"]);
             assert_eq!(staged.destination(), stage.maker.path("x"));
-            let created = staged.finish(&copy_options(&stage.maker)).expect("a plot");
+            let created = staged.finish(&stage.maker.copy_options()).expect("a plot");
             assert_eq!((created.rows_grown, &created.path), (rows, &stage.maker.path("x")));
             assert_eq!(created.header, *Plot::open_any(&created.path).expect("a plot").header());
             stage.check("x", &params);
@@ -87,12 +74,12 @@ fn one_is_moved_while_the_next_grows() {
     let params = |seed| PlotParams { seed: [seed; 32], ..params(5, 2, 300, Some(64)) };
     let first = stage.create("first", &params(1), &stage.maker.options()).expect("a plot");
     let second = std::thread::scope(|scope| {
-        let moving = scope.spawn(|| first.finish(&copy_options(&stage.maker)));
+        let moving = scope.spawn(|| first.finish(&stage.maker.copy_options()));
         let second = stage.create("second", &params(2), &stage.maker.options()).expect("a plot");
         moving.join().expect("no panic").expect("a plot");
         second
     });
-    second.finish(&copy_options(&stage.maker)).expect("a plot");
+    second.finish(&stage.maker.copy_options()).expect("a plot");
     assert_eq!(stage.maker.files(), ["first.plot", "second.plot"]);
     assert_eq!(stage.staged_files(), Vec::<String>::new());
 }
@@ -133,7 +120,7 @@ fn resuming_finishes_the_job_from_anywhere() {
             control.stop();
         }
     };
-    let options = CopyOptions { control: &control, steps: &stop, memory: Some(4 << 20), ..copy_options(&stage.maker) };
+    let options = CopyOptions { control: &control, steps: &stop, memory: Some(4 << 20), ..stage.maker.copy_options() };
     let error = staged.finish(&options).expect_err("stopped");
     assert!(error.is_stopped(), "{error}");
     assert!(read(&stage.staging("x").with_extension("plot.tmp")) == whole);
@@ -143,7 +130,7 @@ fn resuming_finishes_the_job_from_anywhere() {
     // While somebody is at it nobody else is.
     let refused = resume(&stage.staging("x"), &stage.maker.options()).expect_err("it is locked");
     assert!(matches!(refused, CreateError::Locked { .. }), "{refused}");
-    staged.finish(&copy_options(&stage.maker)).expect("a plot");
+    staged.finish(&stage.maker.copy_options()).expect("a plot");
     stage.check("x", &params);
 
     // Moved, but the staged file is there yet.
@@ -175,7 +162,7 @@ fn damage_in_the_staging_folder_is_not_moved() {
     let data_offset = PlotHeader::decode(bytes[..4096].try_into().expect("a header")).expect("a header").data_offset;
     bytes[data_offset as usize + 32 * 300] ^= 1;
     std::fs::write(staged.staged(), &bytes).expect("a small file");
-    let error = staged.finish(&copy_options(&stage.maker)).expect_err("damage");
+    let error = staged.finish(&stage.maker.copy_options()).expect_err("damage");
     assert!(matches!(error, CopyError::Plot(_)), "{error}");
     assert!(stage.maker.files().is_empty());
     assert_eq!(stage.staged_files(), ["x.plot.tmp"]);

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use spacetime_kernels::{Backend, Shape, network_tag};
-use spacetime_plotter::{Control, Cpu, CreateError, CreateOptions, Created, PlotParams, create, resume};
+use spacetime_plotter::{Control, CopyOptions, Cpu, CreateError, CreateOptions, Created, PlotParams, create, resume};
 
 pub struct Maker {
     pub folder: tempfile::TempDir,
@@ -36,6 +36,18 @@ impl Maker {
             preallocate: true,
             control: &self.control,
             events: &|_| (),
+        }
+    }
+
+    pub fn copy_options(&self) -> CopyOptions<'_> {
+        CopyOptions {
+            hasher: Backend::fastest(),
+            threads: self.threads,
+            memory: self.memory,
+            force: self.force,
+            preallocate: true,
+            control: &self.control,
+            steps: &|_| (),
         }
     }
 

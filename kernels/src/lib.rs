@@ -15,6 +15,7 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod backend;
+mod bulk;
 mod calibrate;
 mod grower;
 mod merkle;
@@ -32,6 +33,7 @@ mod tagged;
 mod wide;
 
 pub use backend::{Backend, BackendError};
+pub use bulk::{BulkError, BulkGrower, BulkScorer, BulkWork, Lot, Part, Proceed, Run};
 pub use grower::{CellRequest, Grower};
 pub use merkle::{Cell, hash_node, zero_subtree};
 pub use plot::{

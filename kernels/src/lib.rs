@@ -17,6 +17,8 @@ mod avx512;
 mod backend;
 mod bulk;
 mod calibrate;
+#[cfg(feature = "gpu")]
+pub mod gpu;
 mod grower;
 mod merkle;
 mod plot;

@@ -1,0 +1,363 @@
+//! Growing on a card: one lot grows while the one before is handed over.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::bulk::{BulkError, BulkGrower, BulkWork, Lot, Proceed, Run};
+use crate::gpu::adapter::GpuError;
+use crate::gpu::device::{Device, Plug};
+use crate::gpu::flight::{Flight, Tables, grow_pipeline};
+use crate::gpu::handover::{Handover, Pending};
+use crate::gpu::pace::Pace;
+use crate::gpu::pipeline::Pipeline;
+use crate::plot::{PlotKey, RowIndex, Shape};
+
+/// One grows, one is handed over.
+const FLIGHTS: usize = 2;
+
+/// Dispatches that wait on the card while one runs, so that it never does.
+const DISPATCHES: usize = 2;
+
+/// For how long [`BulkGrower::lot_time`] grows.
+const MEASURED: Duration = Duration::from_millis(1500);
+
+/// Grows rows on one adapter.
+#[derive(Debug)]
+pub struct GpuGrower {
+    pub(crate) device: Device,
+    shape: Shape,
+    grow: Pipeline,
+    handover: Handover,
+    /// With what lets the handover read its tables.
+    flights: Vec<(Flight, wgpu::BindGroup)>,
+    pace: Pace,
+}
+
+impl GpuGrower {
+    /// With as many rows in flight as `memory_bytes` hold, or as many of
+    /// those as the driver has room for.
+    pub(crate) fn new(device: Device, shape: Shape, memory_bytes: u64) -> Result<Self, GpuError> {
+        let mut memory_bytes = memory_bytes;
+        loop {
+            let tables = Tables::fitting(&device, shape, memory_bytes, FLIGHTS as u64)?;
+            match Self::with_tables(&device, shape, tables) {
+                Ok((grow, handover, flights)) => {
+                    let pace = Pace::new(tables.rows());
+                    return Ok(Self { device, shape, grow, handover, flights, pace });
+                }
+                // What the driver calls its memory is not all free.
+                Err(BulkError::Memory { .. }) if tables.rows() > 1 => memory_bytes = memory_bytes / 4 * 3,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    #[expect(clippy::type_complexity, reason = "taken apart at once")]
+    fn with_tables(
+        device: &Device,
+        shape: Shape,
+        tables: Tables,
+    ) -> Result<(Pipeline, Handover, Vec<(Flight, wgpu::BindGroup)>), BulkError> {
+        let grow = grow_pipeline(device, tables.count)?;
+        let handover = Handover::new(device, shape, tables.rows(), tables.count)?;
+        let flight = |_| {
+            let flight = Flight::new(device, &grow, shape, tables)?;
+            let bindings = handover.bind(device, &flight);
+            Ok((flight, bindings))
+        };
+        let flights = (0..FLIGHTS).map(flight).collect::<Result<_, BulkError>>()?;
+        Ok((grow, handover, flights))
+    }
+
+    /// The same device and shaders with tables of so many rows each, for rows of another shape.
+    pub(crate) fn grown_by(&self, shape: Shape, rows_each: u32, work: &mut dyn BulkWork) -> Result<(), BulkError> {
+        let tables = Tables { count: self.flights[0].0.layout.count, rows_each };
+        let mut handover = Handover::new(&self.device, shape, tables.rows(), tables.count)?;
+        let mut flights = Vec::new();
+        for _ in 0..FLIGHTS {
+            let flight = Flight::new(&self.device, &self.grow, shape, tables)?;
+            let bindings = handover.bind(&self.device, &flight);
+            flights.push((flight, bindings));
+        }
+        let mut pace = Pace::new(tables.rows());
+        Session::new(&self.device, &self.grow, &mut handover, &mut flights, &mut pace).run(work)
+    }
+
+    /// Buffers that rows in flight are spread over.
+    pub(crate) fn tables(&self) -> u32 {
+        self.flights[0].0.layout.count
+    }
+
+    /// Takes the device away while it works: for tests.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn plug(&self) -> Plug {
+        self.device.plug()
+    }
+
+    /// Compressions a second while a full lot grows, nothing read back.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn growing_rate(&mut self) -> Result<f64, BulkError> {
+        let (seconds, steps) = self.measure_steps()?;
+        Ok(f64::from(steps) * self.rows_in_flight() as f64 / seconds)
+    }
+
+    /// Seconds that so many steps of a full lot took, once their number is settled.
+    fn measure_steps(&mut self) -> Result<(f64, u32), BulkError> {
+        let lot = full_lot(self.rows_in_flight());
+        let (flight, _) = &mut self.flights[0];
+        flight.begin(&self.device, &PlotKey([0; 32]), &lot);
+        let (mut seconds, mut steps) = (0.0, 0);
+        let began = Instant::now();
+        let mut submitted = VecDeque::new();
+        let mut last = None;
+        while began.elapsed() < MEASURED || steps == 0 {
+            if flight.is_grown() {
+                flight.begin(&self.device, &PlotKey([0; 32]), &lot);
+            }
+            submitted.push_back(flight.advance(&self.device, &self.grow, self.pace.steps())?);
+            if submitted.len() <= DISPATCHES {
+                continue;
+            }
+            let (submission, took_steps) = submitted.pop_front().expect("there are more than enough");
+            self.device.wait(&submission)?;
+            let now = Instant::now();
+            if let Some(last) = last {
+                let time: Duration = now - last;
+                // The first dispatches, which find their size, do not count.
+                if began.elapsed() > MEASURED / 3 {
+                    (seconds, steps) = (seconds + time.as_secs_f64(), steps + took_steps);
+                }
+                self.pace.took(took_steps, time);
+            }
+            last = Some(now);
+        }
+        submitted.into_iter().try_for_each(|(submission, _)| self.device.wait(&submission))?;
+        Ok((seconds, steps))
+    }
+
+    /// Seconds that handing over a full lot takes when nothing else runs.
+    fn measure_handover(&mut self) -> Result<f64, BulkError> {
+        let run = Run { rows: 1 << self.rows_in_flight().ilog2(), level: self.rows_in_flight().ilog2() };
+        let (flight, bindings) = &self.flights[0];
+        let began = Instant::now();
+        let columns = self.handover.columns_from(0, run);
+        let part = (0, run, 0);
+        let share = columns.len() as f64 / self.shape.columns() as f64;
+        let pending = self.handover.begin(&self.device, bindings, flight.layout.rows_each, part, columns)?;
+        while !self.handover.has_arrived(&self.device, &pending)? {
+            self.device.wait_a_moment(&pending.submission)?;
+        }
+        self.handover.finish(&self.device, pending, |_| ())?;
+        Ok(began.elapsed().as_secs_f64() / share)
+    }
+}
+
+/// As many rows as are in flight, in one run.
+fn full_lot(rows: usize) -> Lot {
+    Lot { first_row: RowIndex(0), runs: vec![Run { rows, level: rows.next_power_of_two().ilog2() }] }
+}
+
+impl BulkGrower for GpuGrower {
+    fn name(&self) -> String {
+        self.device.name().to_owned()
+    }
+
+    fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    fn rows_in_flight(&self) -> usize {
+        self.flights[0].0.layout.rows()
+    }
+
+    fn lot_time(&mut self) -> Result<Duration, BulkError> {
+        let (seconds, steps) = self.measure_steps()?;
+        let growing = seconds * f64::from(self.flights[0].0.steps()) / f64::from(steps);
+        Ok(Duration::from_secs_f64(growing + self.measure_handover()?))
+    }
+
+    fn grow(&mut self, work: &mut dyn BulkWork) -> Result<(), BulkError> {
+        let Self { device, grow, handover, flights, pace, .. } = self;
+        Session::new(device, grow, handover, flights, pace).run(work)
+    }
+}
+
+/// A lot that is being handed over: where in it the next part begins.
+#[derive(Debug)]
+struct Handing {
+    flight: usize,
+    runs: Vec<Run>,
+    run: usize,
+    first_row: usize,
+    column: usize,
+}
+
+/// One call of [`BulkGrower::grow`].
+struct Session<'a> {
+    device: &'a Device,
+    grow: &'a Pipeline,
+    handover: &'a mut Handover,
+    flights: &'a mut [(Flight, wgpu::BindGroup)],
+    pace: &'a mut Pace,
+    free: Vec<usize>,
+    growing: Option<(usize, Vec<Run>)>,
+    handing: VecDeque<Handing>,
+    dispatches: VecDeque<(wgpu::SubmissionIndex, u32)>,
+    /// The last part of a lot says which flight it frees.
+    parts: VecDeque<(Pending, Option<usize>)>,
+    /// When the dispatch before was done.
+    last_done: Option<Instant>,
+    is_exhausted: bool,
+}
+
+impl<'a> Session<'a> {
+    fn new(
+        device: &'a Device,
+        grow: &'a Pipeline,
+        handover: &'a mut Handover,
+        flights: &'a mut [(Flight, wgpu::BindGroup)],
+        pace: &'a mut Pace,
+    ) -> Self {
+        let free = (0..flights.len()).rev().collect();
+        Self {
+            device,
+            grow,
+            handover,
+            flights,
+            pace,
+            free,
+            growing: None,
+            handing: VecDeque::new(),
+            dispatches: VecDeque::new(),
+            parts: VecDeque::new(),
+            last_done: None,
+            is_exhausted: false,
+        }
+    }
+
+    fn run(mut self, work: &mut dyn BulkWork) -> Result<(), BulkError> {
+        let result = self.work(work);
+        // What nobody wants any more is waited for, so that the next call finds a card at rest.
+        let drained = self.drain();
+        result.and(drained)
+    }
+
+    fn work(&mut self, work: &mut dyn BulkWork) -> Result<(), BulkError> {
+        self.device.check()?;
+        while work.proceed() == Proceed::GoOn {
+            if self.deliver(work)? == Proceed::Stop {
+                return Ok(());
+            }
+            self.begin_lot(work);
+            let has_advanced = self.advance()?;
+            let has_begun = self.begin_parts()?;
+            if !has_advanced && !has_begun && !self.wait()? {
+                // Rows may have come back to the queue meanwhile: that is the caller's to see.
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands over what has arrived.
+    fn deliver(&mut self, work: &mut dyn BulkWork) -> Result<Proceed, BulkError> {
+        self.device.poll()?;
+        while let Some((pending, _)) = self.parts.front() {
+            if !self.handover.has_arrived(self.device, pending)? {
+                break;
+            }
+            let (pending, freed) = self.parts.pop_front().expect("it was there a moment ago");
+            let proceed = self.handover.finish(self.device, pending, |part| work.take(part))?;
+            self.free.extend(freed);
+            if proceed == Proceed::Stop {
+                return Ok(Proceed::Stop);
+            }
+        }
+        Ok(Proceed::GoOn)
+    }
+
+    fn begin_lot(&mut self, work: &mut dyn BulkWork) {
+        if self.growing.is_some() || self.is_exhausted {
+            return;
+        }
+        let Some(flight) = self.free.pop() else { return };
+        match work.next(self.flights[flight].0.layout.rows()) {
+            Some((key, lot)) => {
+                self.flights[flight].0.begin(self.device, &key, &lot);
+                self.growing = Some((flight, lot.runs));
+            }
+            None => {
+                self.free.push(flight);
+                self.is_exhausted = true;
+            }
+        }
+    }
+
+    /// Puts another dispatch on the card's queue if there is room.
+    fn advance(&mut self) -> Result<bool, BulkError> {
+        let Some((flight, _)) = self.growing.as_ref().filter(|_| self.dispatches.len() < DISPATCHES) else {
+            return Ok(false);
+        };
+        let growing = &mut self.flights[*flight].0;
+        self.dispatches.push_back(growing.advance(self.device, self.grow, self.pace.steps())?);
+        if growing.is_grown() {
+            // Parts that are put on the queue behind it find it grown.
+            let (flight, runs) = self.growing.take().expect("it grows");
+            self.handing.push_back(Handing { flight, runs, run: 0, first_row: 0, column: 0 });
+        }
+        Ok(true)
+    }
+
+    /// Puts parts on the card's queue while there is room.
+    fn begin_parts(&mut self) -> Result<bool, BulkError> {
+        let mut has_begun = false;
+        while let Some(handing) = self.handing.front_mut().filter(|_| self.handover.has_room()) {
+            let run = handing.runs[handing.run];
+            let columns = self.handover.columns_from(handing.column, run);
+            let (flight, bindings) = &self.flights[handing.flight];
+            let part = (handing.run, run, handing.first_row);
+            let pending = self.handover.begin(self.device, bindings, flight.layout.rows_each, part, columns.clone())?;
+            handing.column = columns.end;
+            if handing.column == flight.columns() {
+                (handing.run, handing.first_row, handing.column) = (handing.run + 1, handing.first_row + run.rows, 0);
+            }
+            let ended = (handing.run == handing.runs.len()).then_some(handing.flight);
+            if ended.is_some() {
+                self.handing.pop_front();
+            }
+            self.parts.push_back((pending, ended));
+            has_begun = true;
+        }
+        Ok(has_begun)
+    }
+
+    /// Waits until something has happened on the card; `false` if nothing goes on there.
+    fn wait(&mut self) -> Result<bool, BulkError> {
+        if let Some((submission, steps)) = self.dispatches.front() {
+            if self.device.wait_a_moment(submission)? {
+                let now = Instant::now();
+                if let Some(last) = self.last_done {
+                    self.pace.took(*steps, now - last);
+                }
+                self.last_done = Some(now);
+                self.dispatches.pop_front();
+            }
+            return Ok(true);
+        }
+        self.last_done = None;
+        let Some((pending, _)) = self.parts.front() else { return Ok(false) };
+        self.device.wait_a_moment(&pending.submission)?;
+        Ok(true)
+    }
+
+    /// Ends all that is on its way.
+    fn drain(&mut self) -> Result<(), BulkError> {
+        for (pending, _) in self.parts.drain(..) {
+            self.handover.forget(pending);
+        }
+        self.dispatches.drain(..).try_for_each(|(submission, _)| self.device.wait(&submission))
+    }
+}

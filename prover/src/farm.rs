@@ -6,7 +6,7 @@
 //!   it for a whole group of challenges, and reports plot by plot.
 //! * [`Farm::prove`] turns an answer into a proof, and verifies it.
 //!
-//! Disks and clock are handed in ([`Disks`], [`Clock`]).
+//! Disks, clock and bulk scorers are handed in ([`Disks`], [`Clock`], [`Scorers`]).
 
 mod blocks;
 mod buffer;
@@ -19,6 +19,7 @@ mod plot;
 mod prove;
 mod report;
 mod sample;
+mod scorers;
 mod search;
 mod sweep;
 
@@ -34,7 +35,8 @@ pub use discover::{MAX_PLOTS, Refusal, Refused};
 pub use disks::{Disks, SystemDisks};
 pub use plot::FarmPlot;
 pub use prove::{Answer, PassedOver, PlotFault, ProveError};
-pub use report::{Ended, FoundLeaf, Missed, PlotReport, SearchReport};
+pub use report::{Ended, FoundLeaf, Missed, PlotReport, ScorerReport, SearchReport};
+pub use scorers::{Aside, MAX_SCORERS, Scorers, ScorersError, Wrong};
 pub use search::{MAX_THREADS, SearchError, SearchOptions, Strategy};
 
 #[cfg(test)]
@@ -60,12 +62,20 @@ pub struct FarmOptions {
     pub disks: Arc<dyn Disks>,
     /// What tells the time.
     pub clock: Arc<dyn Clock>,
+    /// What scores beside the CPU where it is faster.
+    pub scorers: Scorers,
 }
 
 impl Default for FarmOptions {
     /// As measured: see `## Reading` in benches/RESULTS.md.
     fn default() -> Self {
-        Self { queue_depth: 4, block_bytes: 2 << 20, disks: Arc::new(SystemDisks), clock: Arc::new(SystemClock) }
+        Self {
+            queue_depth: 4,
+            block_bytes: 2 << 20,
+            disks: Arc::new(SystemDisks),
+            clock: Arc::new(SystemClock),
+            scorers: Scorers::default(),
+        }
     }
 }
 
@@ -212,6 +222,10 @@ impl Farm {
 
     fn disks(&self) -> &Arc<dyn Disks> {
         &self.options.disks
+    }
+
+    fn scorers(&self) -> &Scorers {
+        &self.options.scorers
     }
 
     fn queue_depth(&self) -> usize {

@@ -13,7 +13,8 @@ use crate::farm::lock;
 use crate::farm::sample::{Random, windows};
 
 /// Buffers beyond those being read into: one is scored and one waits, so that
-/// reads go on meanwhile. Bounds memory to `queue depth + 2` blocks a disk.
+/// reads go on meanwhile. Bounds memory to `queue depth + 2` blocks a disk, and
+/// one more for each bulk scorer.
 const SPARE_BUFFERS: usize = 2;
 
 /// Blocks for each read in flight after which the rate is thought to be known.
@@ -73,8 +74,9 @@ impl Lane {
         random: Random,
         queue_depth: usize,
         block_bytes: usize,
+        bulk_scorers: usize,
     ) -> Self {
-        let buffers = queue_depth + SPARE_BUFFERS;
+        let buffers = queue_depth + SPARE_BUFFERS + bulk_scorers;
         let free = bounded(buffers);
         for _ in 0..buffers {
             free.0.try_send(Buffer::new(block_bytes)).expect("the channel holds one for each");
@@ -90,6 +92,11 @@ impl Lane {
     /// Buffers that go round in it.
     pub(crate) fn buffers(&self) -> usize {
         self.free.0.capacity().expect("the channel was made bounded")
+    }
+
+    /// A buffer that went round is free again.
+    pub(crate) fn give_back(&self, buffer: Buffer) {
+        self.free.0.try_send(buffer).expect("the channel has room for every buffer there is");
     }
 
     /// The next read in ascending order, leaving out plots for which `failed`

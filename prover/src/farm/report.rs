@@ -7,6 +7,7 @@ use spacetime_kernels::{Best, Challenge, ColumnIndex, Score, Target};
 use thiserror::Error;
 
 use crate::farm::plot::FarmPlot;
+use crate::farm::scorers::Aside;
 use crate::plot::PlotError;
 
 /// Why a search ended.
@@ -71,6 +72,19 @@ pub struct PlotReport {
     pub missed: Option<Missed>,
 }
 
+/// What a search did with one bulk scorer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScorerReport {
+    /// What it is, for people.
+    pub name: String,
+    /// Leaves that it scored instead of the CPU; the plots' leaves hold them too.
+    pub leaves: u64,
+    /// Time that it took for them.
+    pub scoring: Duration,
+    /// Why it had no share, or none any more.
+    pub aside: Option<Aside>,
+}
+
 /// The answer to a challenge: a leaf and where it lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FoundLeaf {
@@ -101,6 +115,8 @@ pub struct SearchReport {
     /// Time that scorers waited for reads, summed over threads. More than
     /// `readers_waited` when the disks bind the search.
     pub scorers_waited: Duration,
+    /// Every bulk scorer of the farm; none if nothing was scored.
+    pub scorers: Vec<ScorerReport>,
     /// Every plot of the farm, in the farm's order.
     pub plots: Vec<PlotReport>,
 }

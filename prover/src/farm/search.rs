@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use spacetime_kernels::{Backend, Challenge, ColumnIndex, MAX_CHALLENGES, Target};
+use spacetime_kernels::{Backend, Cell, Challenge, ColumnIndex, MAX_CHALLENGES, Target};
 use thiserror::Error;
 
 use crate::farm::Farm;
@@ -16,9 +16,9 @@ use crate::farm::disks::Disk;
 use crate::farm::lane::{Lane, Pace};
 use crate::farm::lock;
 use crate::farm::plot::FarmPlot;
-use crate::farm::report::{Ended, Missed, PlotReport, SearchReport};
+use crate::farm::report::{Ended, Missed, PlotReport, ScorerReport, SearchReport};
 use crate::farm::sample::{Random, windows};
-use crate::farm::sweep::{Idle, Job, Sweep, Tally, run};
+use crate::farm::sweep::{Idle, Job, Share, ShareTally, Sweep, Tally, run};
 
 /// Most threads that score: more than that wait for memory, not for the CPU.
 pub const MAX_THREADS: usize = 256;
@@ -96,8 +96,8 @@ impl Farm {
     /// failed to read before is opened anew; one that fails now costs itself only.
     ///
     /// A search that is not cut short finds the same whatever the number of
-    /// threads, of reads in flight, and their size. At the deadline it returns
-    /// even if a disk hangs.
+    /// threads, of reads in flight, and their size, and whatever bulk scorers
+    /// take part. At the deadline it returns even if a disk or a bulk scorer hangs.
     ///
     /// # Errors
     /// If an argument is out of range, or the system starts no more threads.
@@ -152,7 +152,7 @@ impl Farm {
             jobs.push(Job::new(Arc::clone(plot), planner.plan(at, plot, missed.as_ref(), &mut random)));
         }
         let sweep = Arc::new(Sweep {
-            challenges: challenges.to_vec(),
+            challenges: challenges.into(),
             target,
             deadline,
             stop_at_first_winner: options.stop_at_first_winner,
@@ -161,6 +161,8 @@ impl Farm {
             disks: Arc::clone(self.disks()),
             jobs,
             lanes: planner.into_lanes(&mut random),
+            shares: if challenges.is_empty() { Vec::new() } else { self.scorers().iter().map(Share::new).collect() },
+            most_cells: self.block_bytes() / size_of::<Cell>(),
             idle: Idle::default(),
             stopped: false.into(),
         });
@@ -181,6 +183,7 @@ impl Farm {
             took: self.clock().now().saturating_duration_since(began),
             readers_waited: sweep.idle.readers(),
             scorers_waited: sweep.idle.scorers(),
+            scorers: sweep.shares.iter().map(|share| scorer_report(share, challenges.len())).collect(),
             plots: reports.map(|(job, (_, missed))| report(job, missed, column, challenges.len(), ended)).collect(),
         })
     }
@@ -235,7 +238,7 @@ impl Planner<'_> {
                 _ => Pace::Planned,
             };
             let (queue_depth, block_bytes) = (self.farm.queue_depth(), self.farm.block_bytes());
-            Lane::new(disk, queue, pace, random.split(), queue_depth, block_bytes)
+            Lane::new(disk, queue, pace, random.split(), queue_depth, block_bytes, self.farm.scorers().len())
         };
         joined.into_iter().map(lane).collect()
     }
@@ -261,4 +264,11 @@ fn report(job: &Job, missed: Option<Missed>, column: ColumnIndex, challenges: us
         .filter(|_| leaves < planned)
     });
     PlotReport { plot, planned, leaves, bytes, reading, scoring, best: best[..challenges].to_vec(), missed }
+}
+
+fn scorer_report(share: &Share, challenges: usize) -> ScorerReport {
+    let ShareTally { leaves, scoring, aside } = lock(&share.tally).clone();
+    // What ends it for good or until it is compared anew says more than what kept it from a block.
+    let aside = share.scorer.out().cloned().or(aside).or_else(|| share.scorer.aside(challenges));
+    ScorerReport { name: share.scorer.name().to_owned(), leaves, scoring, aside }
 }

@@ -4,30 +4,36 @@
 //! of its disk's [`Lane`] into it and hands it to the scorers, which give it
 //! back. Readers are threads of their own: when the search is over, one that
 //! hangs in a read is left behind, holding its permit, and nobody waits for it.
+//!
+//! Scorers are the CPU's threads and, for each bulk scorer, a thread that feeds
+//! it: it takes blocks from the same channel and hands on to the CPU what the
+//! bulk scorer is not to have, or does not finish in time.
 
-use std::convert::Infallible;
+mod crew;
+mod feed;
+mod read;
+mod score;
+
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, never, select};
+use crossbeam_channel::{Sender, TrySendError, never, select};
 use spacetime_kernels::{Backend, Best, Challenge, MAX_CHALLENGES, Target};
 
 use crate::farm::blocks::Block;
 use crate::farm::buffer::Buffer;
 use crate::farm::cancel::Cancel;
 use crate::farm::clock::Clock;
-use crate::farm::disks::{Disk, Disks};
+use crate::farm::disks::Disks;
 use crate::farm::lane::Lane;
 use crate::farm::lock;
 use crate::farm::plot::FarmPlot;
 use crate::farm::report::Ended;
+use crate::farm::scorers::{Aside, Scored, Scorer, Trial};
+use crate::farm::sweep::crew::Crew;
 use crate::plot::PlotError;
-
-/// Cells scored between two looks at whether to stop: a millisecond or two for eight challenges.
-const CELLS_AT_ONCE: usize = 4096;
 
 /// What a search did with one plot so far.
 #[derive(Clone, Debug, Default)]
@@ -66,11 +72,32 @@ impl Job {
     }
 }
 
+/// A bulk scorer in a sweep.
+#[derive(Debug)]
+pub(crate) struct Share {
+    pub(crate) scorer: Arc<Scorer>,
+    pub(crate) tally: Mutex<ShareTally>,
+}
+
+/// What a bulk scorer did in a search so far.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ShareTally {
+    pub(crate) leaves: u64,
+    pub(crate) scoring: Duration,
+    pub(crate) aside: Option<Aside>,
+}
+
+impl Share {
+    pub(crate) fn new(scorer: &Arc<Scorer>) -> Self {
+        Self { scorer: Arc::clone(scorer), tally: Mutex::default() }
+    }
+}
+
 /// All that the threads of a search share.
 #[derive(Debug)]
 pub(crate) struct Sweep {
     /// None: the cells are read only.
-    pub(crate) challenges: Vec<Challenge>,
+    pub(crate) challenges: Arc<[Challenge]>,
     pub(crate) target: Option<Target>,
     pub(crate) deadline: Option<Instant>,
     pub(crate) stop_at_first_winner: bool,
@@ -79,6 +106,10 @@ pub(crate) struct Sweep {
     pub(crate) disks: Arc<dyn Disks>,
     pub(crate) jobs: Vec<Job>,
     pub(crate) lanes: Vec<Lane>,
+    /// One for each bulk scorer; none if cells are read only.
+    pub(crate) shares: Vec<Share>,
+    /// Cells of the largest block there can be.
+    pub(crate) most_cells: usize,
     pub(crate) idle: Idle,
     pub(crate) stopped: AtomicBool,
 }
@@ -105,7 +136,10 @@ struct Filled {
     lane: usize,
     job: usize,
     block: Block,
-    buffer: Buffer,
+    /// A bulk scorer that is given up may hold it still.
+    buffer: Arc<Buffer>,
+    /// Hears what the CPU makes of it.
+    trial: Option<Arc<Trial>>,
 }
 
 /// A leaf below the target was found.
@@ -126,65 +160,14 @@ pub(crate) fn run(sweep: &Arc<Sweep>, cancel: &Cancel, queue_depth: usize, threa
     if sweep.is_late() {
         return Ok(Ended::Deadline);
     }
-    let buffers = sweep.lanes.iter().map(Lane::buffers).sum();
-    // It has room for every buffer there is, so that nobody ever waits to send.
-    let (to_score, filled) = bounded(buffers);
-    let (stop, stopping) = bounded(0);
-    let (to_end, ending) = bounded(1);
-    let mut crew = Crew { sweep, stop: Some(stop), readers: Vec::new(), scorers: Vec::new() };
-    for lane in 0..sweep.lanes.len() {
-        for _ in 0..queue_depth {
-            let (sweep, to_score, stopping) = (Arc::clone(sweep), to_score.clone(), stopping.clone());
-            let reader = move || read(&sweep, lane, &to_score, &stopping);
-            crew.readers.push(Builder::new().name("farm-read".to_owned()).spawn(reader)?);
-        }
-    }
-    for _ in 0..threads {
-        let (sweep, filled, stopping, to_end) = (Arc::clone(sweep), filled.clone(), stopping.clone(), to_end.clone());
-        let scorer = move || score(&sweep, &filled, &stopping, &to_end);
-        crew.scorers.push(Builder::new().name("farm-score".to_owned()).spawn(scorer)?);
-    }
-    // From here on the threads alone hold the ends they work with: a channel closes with the last of them.
-    drop((to_score, filled, stopping, to_end));
+    let crew = Crew::start(sweep, queue_depth, threads)?;
     let ended = select! {
-        recv(ending) -> event => if event.is_ok() { Ended::FirstWinner } else { Ended::Swept },
+        recv(crew.ending) -> event => if event.is_ok() { Ended::FirstWinner } else { Ended::Swept },
         recv(alarm) -> _ => Ended::Deadline,
         recv(cancel.closed()) -> _ => Ended::Cancelled,
     };
     crew.dismiss(ended);
     Ok(ended)
-}
-
-/// The threads of a search; they are told to stop when it is dropped.
-struct Crew<'a> {
-    sweep: &'a Sweep,
-    stop: Option<Sender<Infallible>>,
-    readers: Vec<JoinHandle<()>>,
-    scorers: Vec<JoinHandle<()>>,
-}
-
-impl Crew<'_> {
-    /// Waits for the scorers, whose steps are short, and for readers only if all have read to the end.
-    fn dismiss(mut self, ended: Ended) {
-        self.stop();
-        let readers = std::mem::take(&mut self.readers).into_iter().filter(|_| ended == Ended::Swept);
-        for thread in std::mem::take(&mut self.scorers).into_iter().chain(readers) {
-            if let Err(panic) = thread.join() {
-                std::panic::resume_unwind(panic);
-            }
-        }
-    }
-
-    fn stop(&mut self) {
-        self.sweep.stopped.store(true, Ordering::Relaxed);
-        self.stop.take();
-    }
-}
-
-impl Drop for Crew<'_> {
-    fn drop(&mut self) {
-        self.stop();
-    }
 }
 
 impl Sweep {
@@ -206,6 +189,26 @@ impl Sweep {
         self.clock.now().saturating_duration_since(began)
     }
 
+    /// Takes in what was found in a block, and gives its buffer back.
+    fn settle(&self, filled: Filled, leaves: u64, scored: &Scored, to_end: &Sender<Winner>) {
+        let Filled { lane, job, buffer, .. } = filled;
+        let best = &scored.best[..self.challenges.len()];
+        let mut tally = lock(&self.jobs[job].tally);
+        tally.leaves += leaves;
+        tally.scoring += scored.took;
+        for (old, new) in tally.best.iter_mut().zip(best) {
+            *old = better(*old, *new);
+        }
+        drop(tally);
+        self.lanes[lane].scored(leaves, self.clock.now());
+        self.lanes[lane].give_back(Arc::try_unwrap(buffer).unwrap_or_else(|held| Buffer::new(held.as_slice().len())));
+        let wins = |best: &Best| self.target.is_some_and(|target| target.is_met_by(&best.score));
+        if self.stop_at_first_winner && best.iter().flatten().any(wins) {
+            // If it is full another was first.
+            let _: Result<(), TrySendError<Winner>> = to_end.try_send(Winner);
+        }
+    }
+
     /// The next read of a lane; `None` at its end.
     fn next(&self, lane: usize) -> Option<(usize, Block)> {
         let failed = |job: usize| self.jobs[job].failed.load(Ordering::Relaxed);
@@ -217,112 +220,11 @@ impl Sweep {
     }
 }
 
-/// The right to have one read in flight on a disk.
-struct Permit<'a>(&'a Disk);
-
-impl Drop for Permit<'_> {
-    fn drop(&mut self) {
-        self.0.give_back_permit();
-    }
-}
-
-/// What a reader does.
-fn read(sweep: &Sweep, lane: usize, to_score: &Sender<Filled>, stopping: &Receiver<Infallible>) {
-    let Lane { disk, free, .. } = &sweep.lanes[lane];
-    loop {
-        let began = sweep.clock.now();
-        let mut buffer = select! {
-            recv(free.1) -> buffer => buffer.expect("the lane holds both ends"),
-            recv(stopping) -> _ => return,
-        };
-        add(&sweep.idle.readers, sweep.since(began));
-        // An earlier search may have left reads behind that hang.
-        let permit = select! {
-            recv(disk.permits()) -> permit => permit.map(|()| Permit(disk)).expect("the disk holds both ends"),
-            recv(stopping) -> _ => return,
-        };
-        if sweep.is_over() {
-            return;
-        }
-        let Some((job, block)) = sweep.next(lane) else { return };
-        let began = sweep.clock.now();
-        let plot = &sweep.jobs[job].plot;
-        let result = sweep.disks.read(plot, &mut buffer.as_mut_slice()[..block.bytes], block.offset_bytes);
-        let done = sweep.clock.now();
-        let reading = done.saturating_duration_since(began);
-        drop(permit);
-        match result {
-            Ok(()) => {
-                sweep.lanes[lane].was_read(done);
-                let mut tally = lock(&sweep.jobs[job].tally);
-                tally.reading += reading;
-                tally.bytes += block.bytes as u64;
-                drop(tally);
-                if to_score.send(Filled { lane, job, block, buffer }).is_err() {
-                    return; // The search is over.
-                }
-            }
-            Err(error) => {
-                lock(&sweep.jobs[job].tally).reading += reading;
-                sweep.jobs[job].fail(error);
-                give_back(&free.0, buffer);
-            }
-        }
-    }
-}
-
-/// What a scorer does.
-fn score(sweep: &Sweep, filled: &Receiver<Filled>, stopping: &Receiver<Infallible>, to_end: &Sender<Winner>) {
-    loop {
-        let began = sweep.clock.now();
-        let Filled { lane, job, block, buffer } = select! {
-            recv(filled) -> filled => match filled {
-                Ok(filled) => filled,
-                Err(_) => return, // No reader is left.
-            },
-            recv(stopping) -> _ => return,
-        };
-        add(&sweep.idle.scorers, sweep.since(began));
-        let began = sweep.clock.now();
-        let mut best = [None; MAX_CHALLENGES];
-        let best = &mut best[..sweep.challenges.len()];
-        let mut leaves = 0;
-        for cells in block.cells(buffer.as_slice()).chunks(CELLS_AT_ONCE) {
-            if sweep.stopped.load(Ordering::Relaxed) {
-                break;
-            }
-            if !best.is_empty() {
-                sweep.backend.score_best(&sweep.challenges, cells, block.first_row + leaves, best);
-            }
-            leaves += cells.len() as u64;
-        }
-        let now = sweep.clock.now();
-        let mut tally = lock(&sweep.jobs[job].tally);
-        tally.leaves += leaves;
-        tally.scoring += now.saturating_duration_since(began);
-        for (old, new) in tally.best.iter_mut().zip(&*best) {
-            *old = better(*old, *new);
-        }
-        drop(tally);
-        sweep.lanes[lane].scored(leaves, now);
-        give_back(&sweep.lanes[lane].free.0, buffer);
-        let wins = |best: &Best| sweep.target.is_some_and(|target| target.is_met_by(&best.score));
-        if sweep.stop_at_first_winner && best.iter().flatten().any(wins) {
-            // If it is full another was first.
-            let _: Result<(), TrySendError<Winner>> = to_end.try_send(Winner);
-        }
-    }
-}
-
 fn better(one: Option<Best>, other: Option<Best>) -> Option<Best> {
     match (one, other) {
         (Some(one), Some(other)) => Some(if other.beats(&one) { other } else { one }),
         (one, other) => one.or(other),
     }
-}
-
-fn give_back(free: &Sender<Buffer>, buffer: Buffer) {
-    free.try_send(buffer).expect("the channel has room for every buffer there is");
 }
 
 fn add(nanoseconds: &AtomicU64, time: Duration) {

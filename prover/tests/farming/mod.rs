@@ -2,6 +2,9 @@
 //! misbehave and a clock that is turned by hand.
 #![allow(dead_code, unreachable_pub)] // each test binary uses its own share
 
+pub mod bulk;
+
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -52,7 +55,7 @@ pub fn full() -> SearchOptions {
 
 /// A farm over `folder` with one read of a page in flight a disk.
 pub fn farm_with(folder: &Path, disks: Arc<dyn Disks>, clock: Arc<dyn Clock>) -> Farm {
-    let options = FarmOptions { queue_depth: 1, block_bytes: 4096, disks, clock };
+    let options = FarmOptions { queue_depth: 1, block_bytes: 4096, disks, clock, ..FarmOptions::default() };
     Farm::open([folder], options).expect("good options")
 }
 
@@ -91,11 +94,18 @@ pub fn check_full(report: &SearchReport, paths: &[PathBuf]) -> Result<(), String
     if report.plots.len() == paths.len() { Ok(()) } else { Err(format!("{} plots", report.plots.len())) }
 }
 
+thread_local! {
+    /// Time that passed for this thread alone.
+    static WORKED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
 /// A clock that stands still until it is turned.
 #[derive(Debug)]
 pub struct HandClock {
     started: Instant,
     hands: Mutex<Hands>,
+    /// What a CPU thread that scores takes for each block, by its own time.
+    pub cpu_block_takes: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -107,7 +117,16 @@ struct Hands {
 
 impl HandClock {
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { started: Instant::now(), hands: Mutex::default() })
+        Self::with_cpu(Duration::ZERO)
+    }
+
+    pub fn with_cpu(cpu_block_takes: Duration) -> Arc<Self> {
+        Arc::new(Self { started: Instant::now(), hands: Mutex::default(), cpu_block_takes })
+    }
+
+    /// Lets time pass for the thread that calls it, and no other.
+    pub fn work(by: Duration) {
+        WORKED.set(WORKED.get() + by);
     }
 
     pub fn turn(&self, by: Duration) {
@@ -124,7 +143,11 @@ impl HandClock {
 
 impl Clock for HandClock {
     fn now(&self) -> Instant {
-        self.started + self.passed()
+        // They look at the clock once before a block and once after it.
+        if std::thread::current().name() == Some("farm-score") {
+            Self::work(self.cpu_block_takes);
+        }
+        self.started + self.passed() + WORKED.get()
     }
 
     fn alarm(&self, at: Instant) -> Receiver<Instant> {

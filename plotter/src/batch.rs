@@ -1,6 +1,7 @@
-//! Rows grown in memory, in units that one thread fills, with the Merkle
-//! subtrees of each.
+//! Rows in memory with the Merkle subtrees of each run: grown here in units that
+//! one thread fills, or copied from what a card hands over.
 
+use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -16,14 +17,16 @@ pub(crate) const UNIT_ROWS: usize = 16;
 /// How a plot's rows are cut into batches, units and runs, each a power of two:
 /// a batch is grown and written in one go, a unit is one thread's step, and a
 /// run is the part of a unit that lies in one segment. In memory a run holds
-/// its cells column by column, padded with zero cells.
+/// its cells column by column, padded with zero cells. A card's runs know no
+/// units and are larger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BatchShape {
     pub(crate) shape: Shape,
     /// Most rows of a batch.
     pub(crate) rows: usize,
     unit_rows: usize,
-    pub(crate) run_rows: usize,
+    /// Most rows of a run that is grown here.
+    run_rows: usize,
 }
 
 impl BatchShape {
@@ -34,11 +37,6 @@ impl BatchShape {
         let unit_rows = rows.min(UNIT_ROWS);
         let run_rows = unit_rows.min(usize::try_from(rows_per_segment).unwrap_or(usize::MAX));
         Self { shape, rows, unit_rows, run_rows }
-    }
-
-    /// Level of a run's subtree roots.
-    pub(crate) fn run_level(self) -> u32 {
-        self.run_rows.ilog2()
     }
 
     /// Bytes of one [`Batch`], its roots and what folding them takes.
@@ -63,6 +61,8 @@ pub(crate) struct Batch {
     pub(crate) start: u64,
     /// Rows held now.
     pub(crate) rows: usize,
+    /// Rows of a run now: more in what a card grew.
+    pub(crate) run_rows: usize,
     cells: Vec<Cell>,
     /// Subtree roots of each run, column by column.
     run_roots: Vec<Cell>,
@@ -110,40 +110,59 @@ impl Batch {
             shape,
             start: 0,
             rows: 0,
+            run_rows: shape.run_rows,
             cells: vec![[0; 32]; shape.rows * columns],
             run_roots: vec![[0; 32]; shape.rows / shape.run_rows * columns],
         }
     }
 
     /// Runs held now.
-    fn runs(&self) -> usize {
-        self.rows.div_ceil(self.shape.run_rows)
+    pub(crate) fn runs(&self) -> usize {
+        self.rows.div_ceil(self.run_rows)
     }
 
     /// The cells of `column` in `run`, rows in order, without padding.
     pub(crate) fn column_of_run(&self, run: usize, column: usize) -> &[Cell] {
-        let run_rows = self.shape.run_rows;
+        let run_rows = self.run_rows;
         let held = run_rows.min(self.rows - run * run_rows);
         &self.cells[(run * self.shape.shape.columns() + column) * run_rows..][..held]
     }
 
     /// The cell of `row`, counted from [`Batch::start`], and `column`.
     pub(crate) fn cell(&self, row: usize, column: usize) -> &Cell {
-        &self.column_of_run(row / self.shape.run_rows, column)[row % self.shape.run_rows]
+        &self.column_of_run(row / self.run_rows, column)[row % self.run_rows]
+    }
+
+    /// Makes place for `rows` rows from `start` on in runs of `run_rows`.
+    pub(crate) fn begin(&mut self, start: u64, rows: usize, run_rows: usize) {
+        assert!((1..=self.shape.rows).contains(&rows), "a batch holds 1 to {} rows", self.shape.rows);
+        (self.start, self.rows, self.run_rows) = (start, rows, run_rows);
+    }
+
+    /// Puts some columns of `run` in their place: padded strips, and their subtree roots.
+    pub(crate) fn put(&mut self, run: usize, columns: Range<usize>, strips: &[Cell], roots: &[Cell]) {
+        let first = run * self.shape.shape.columns() + columns.start;
+        self.cells[first * self.run_rows..][..columns.len() * self.run_rows].copy_from_slice(strips);
+        self.run_roots[first..][..columns.len()].copy_from_slice(roots);
+    }
+
+    /// The subtree root of `column` in `run`.
+    pub(crate) fn root_of_run(&self, run: usize, column: usize) -> &Cell {
+        &self.run_roots[run * self.shape.shape.columns() + column]
     }
 
     /// Grows `rows` rows from `start` on, counted from the file's first, one
     /// thread for each of the crew. What was grown when `abort` came is not whole.
     pub(crate) fn grow(&mut self, start: u64, rows: usize, crew: &mut [Hand], job: &Job<'_>) -> Result<(), Stopped> {
         let shape = self.shape;
-        assert!((1..=shape.rows).contains(&rows), "a batch holds 1 to {} rows", shape.rows);
-        (self.start, self.rows) = (start, rows);
+        self.begin(start, rows, shape.run_rows.min(rows.next_power_of_two()));
+        let run_rows = self.run_rows;
         let columns = shape.shape.columns();
         let end = start + rows as u64;
         let units = self
             .cells
             .chunks_mut(shape.unit_rows * columns)
-            .zip(self.run_roots.chunks_mut(shape.unit_rows / shape.run_rows * columns))
+            .zip(self.run_roots.chunks_mut(shape.unit_rows / run_rows * columns))
             .zip((start..end).step_by(shape.unit_rows));
         let units = Mutex::new(units);
         let next = || units.lock().expect("taking a unit does not panic").next();
@@ -156,10 +175,10 @@ impl Batch {
                 }
                 let end = (start + shape.unit_rows as u64).min(end);
                 let rows: Vec<_> = (job.first_row + start..job.first_row + end).map(RowIndex).collect();
-                grow_unit(shape, job.key, &rows, cells, hand);
-                let runs = rows.len().div_ceil(shape.run_rows);
-                for (run, roots) in cells.chunks(shape.run_rows * columns).zip(roots.chunks_mut(columns)).take(runs) {
-                    run_roots(job.hasher, shape, run, &mut hand.scratch, roots);
+                grow_unit(shape, run_rows, job.key, &rows, cells, hand);
+                let runs = rows.len().div_ceil(run_rows);
+                for (run, roots) in cells.chunks(run_rows * columns).zip(roots.chunks_mut(columns)).take(runs) {
+                    run_roots(job.hasher, run_rows, run, &mut hand.scratch, roots);
                 }
                 (job.grown)(rows.len() as u64);
             }
@@ -190,30 +209,29 @@ impl Batch {
     ) -> ColumnNodes {
         let columns = self.shape.shape.columns();
         let runs: Vec<ColumnNodes> = self.run_roots.chunks(columns).take(self.runs()).map(<[Cell]>::to_vec).collect();
-        if self.shape.run_level() == segment_level {
+        let run_level = self.run_rows.ilog2();
+        if run_level == segment_level {
             runs.iter().for_each(|roots| segment_roots(roots));
         }
-        fold_runs(hasher, runs, self.shape.run_level(), self.level(), segment_level, segment_roots)
+        fold_runs(hasher, runs, run_level, self.level(), segment_level, segment_roots)
     }
 
-    /// Level of [`Batch::roots`]: the batch's, or where that is lower, the
-    /// largest subtree that may begin at its start.
+    /// Level of [`Batch::roots`]: that of the smallest subtree that holds its rows.
     pub(crate) fn level(&self) -> u32 {
-        let most = self.shape.rows.ilog2();
-        if self.start == 0 { most } else { most.min(self.start.trailing_zeros()) }
+        self.rows.next_power_of_two().ilog2()
     }
 }
 
 /// Grows one unit into its runs.
 fn grow_unit(
     shape: BatchShape,
+    run_rows: usize,
     key: &PlotKey,
     rows: &[RowIndex],
     cells: &mut [Cell],
     Hand { worker, scratch }: &mut Hand,
 ) {
     let columns = shape.shape.columns();
-    let run_rows = shape.run_rows;
     if rows.len() == run_rows {
         worker.grow(key, rows, &mut cells[..run_rows * columns]);
         return;
@@ -235,8 +253,8 @@ fn grow_unit(
 }
 
 /// Subtree roots of one run, a node for each column, from its cells.
-pub(crate) fn run_roots(hasher: Backend, shape: BatchShape, run: &[Cell], scratch: &mut Scratch, roots: &mut [Cell]) {
-    if shape.run_rows == 1 {
+pub(crate) fn run_roots(hasher: Backend, run_rows: usize, run: &[Cell], scratch: &mut Scratch, roots: &mut [Cell]) {
+    if run_rows == 1 {
         roots.copy_from_slice(run);
         return;
     }

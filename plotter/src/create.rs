@@ -145,7 +145,7 @@ pub fn growing_time(key: &PlotKey, shape: Shape, engine: &dyn Engine, threads: u
                 let (mut cells, mut roots) = (vec![[0; 32]; UNIT_ROWS * columns], vec![[0; 32]; columns]);
                 for _ in 0..units {
                     worker.grow(key, &rows, &mut cells);
-                    run_roots(engine.hasher(), unit, &cells, &mut scratch, &mut roots);
+                    run_roots(engine.hasher(), UNIT_ROWS, &cells, &mut scratch, &mut roots);
                 }
             });
         }

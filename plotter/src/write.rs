@@ -79,7 +79,7 @@ pub(crate) fn write_batch(
     mut gather: Gather<'_>,
 ) -> Result<(), BuildError> {
     let end = batch.start + batch.rows as u64;
-    let run_rows = batch.shape.run_rows as u64;
+    let run_rows = batch.run_rows as u64;
     let mut start = batch.start;
     while start < end {
         let segment = start / rows_per_segment;

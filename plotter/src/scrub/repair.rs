@@ -156,7 +156,7 @@ impl Inside<'_> {
 
 /// Copies the batch's cells of `columns` into `cells`, strip after strip of `rows` rows.
 fn keep(batch: &Batch, columns: &[usize], cells: &mut [Cell], first_row: u64, rows: usize) {
-    let run_rows = batch.shape.run_rows;
+    let run_rows = batch.run_rows;
     for (column, strip) in columns.iter().zip(cells.chunks_mut(rows)) {
         let from = (batch.start - first_row) as usize;
         for (run, place) in strip[from..from + batch.rows].chunks_mut(run_rows).enumerate() {

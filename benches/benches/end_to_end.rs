@@ -27,6 +27,8 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let options = CreateOptions {
         engine: &engine,
         threads,
+        growers: &[],
+        cpu_grows: true,
         memory: None,
         force: true,
         preallocate: true,

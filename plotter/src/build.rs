@@ -1,28 +1,33 @@
-//! Filling a plot under construction: batches are grown by all threads while
-//! the one before is written, synced, checked and noted down.
+//! Filling a plot under construction: batches are grown by all who grow rows
+//! while others are written, synced, checked and noted down. They come out of
+//! order; noted down is what lies in front of every gap.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::time::{Duration, Instant};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Mutex, MutexGuard};
+use std::thread::{Scope, ScopedJoinHandle};
 
 use bytemuck::cast_slice;
 use rayon::ThreadPool;
-use spacetime_kernels::{Cell, plot_id};
+use spacetime_kernels::{BulkError, BulkGrower, Cell, plot_id};
 use spacetime_prover::{HEADER_BYTES, Layout, PlotHeader, PlotState, tree};
-use tracing::{debug, info};
+use tracing::info;
 
-use crate::batch::{Batch, BatchShape, Hand, Job, Scratch};
-use crate::control::Control;
-use crate::engine::Engine;
+use crate::batch::{Batch, BatchShape};
+use crate::control::Stopped;
 use crate::error::BuildError;
-use crate::memory::BATCHES;
-use crate::roots::ColumnNodes;
+use crate::memory::Sizes;
+use crate::options::CreateOptions;
+use crate::produce::{Grown, Halt, Shared, card, cpu, cpu_lot};
+use crate::queue::{Bounds, Queue};
+use crate::shares::Kind;
 use crate::storage::Storage;
 use crate::trailer::{Plan, Progress, Trailer};
-use crate::write::{Gather, WRITE_CELLS, check_batch, forget_batch, write_batch};
+
+mod record;
 
 /// What happens while a plot is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// Work begins or goes on: so many of the rows are there already.
     Began {
@@ -38,6 +43,8 @@ pub enum Event {
         /// Rows, from the file's first on.
         rows_done: u64,
     },
+    /// A card was lost. What it did not hand over is grown by those who are left.
+    Lost(BulkError),
 }
 
 /// Where [`Event`]s go.
@@ -50,27 +57,16 @@ pub(crate) struct Build<'a> {
     pub(crate) layout: Layout,
     pub(crate) trailer: Trailer,
     pub(crate) progress: Progress,
-    pub(crate) engine: &'a dyn Engine,
-    pub(crate) threads: usize,
-    pub(crate) batch_rows: u64,
-    pub(crate) control: &'a Control,
-    pub(crate) events: Events<'a>,
-}
-
-/// A batch on its way to the disk.
-struct Grown {
-    batch: Batch,
-    roots: ColumnNodes,
-    segment_roots: Vec<ColumnNodes>,
-    time: Duration,
+    pub(crate) sizes: Sizes,
+    pub(crate) options: &'a CreateOptions<'a>,
 }
 
 impl Build<'_> {
     /// Grows and writes what is missing, then completes header and roots.
     pub(crate) fn run(mut self) -> Result<PlotHeader, BuildError> {
         let rows = self.plan.header.rows;
-        (self.events)(Event::Began { rows, rows_done: self.progress.rows_done });
-        let pool = crate::platform::idle_pool(self.threads)?;
+        (self.options.events)(Event::Began { rows, rows_done: self.progress.rows_done });
+        let pool = crate::platform::idle_pool(self.options.threads)?;
         if self.progress.rows_done < rows {
             self.fill(&pool)?;
         }
@@ -78,110 +74,61 @@ impl Build<'_> {
     }
 
     fn fill(&mut self, pool: &ThreadPool) -> Result<(), BuildError> {
-        let shape = BatchShape::new(
-            self.plan.header.shape,
-            usize::try_from(self.batch_rows).expect("a batch was found to fit memory"),
-            self.plan.header.rows_per_segment,
-        );
-        info!(engine = self.engine.name(), threads = self.threads, batch_rows = shape.rows, "growing");
-        let (to_write, grown) = sync_channel(BATCHES);
-        let (written, empty) = sync_channel(BATCHES);
-        for _ in 0..BATCHES {
+        let header = &self.plan.header;
+        let mut cards = self.options.cards_for(header.shape)?;
+        let names: Vec<_> = cards.iter().map(|card| card.name()).collect();
+        let Sizes { batch_rows, window, .. } = self.sizes;
+        let most_rows = usize::try_from(batch_rows).expect("a batch was found to fit memory");
+        let shape = BatchShape::new(header.shape, most_rows, header.rows_per_segment);
+        let &CreateOptions { engine, threads, control, events, .. } = self.options;
+        info!(engine = engine.name(), threads, cards = ?names, batch_rows, "growing");
+        let queue =
+            Queue::new(Bounds { rows_done: self.progress.rows_done, plot_rows: header.rows, batch_rows, window });
+        let batches = self.options.batches();
+        let (to_write, grown) = sync_channel(batches);
+        let (written, empty) = sync_channel(batches);
+        for _ in 0..batches {
             written.send(Batch::new(shape)).expect("the channel holds every batch");
         }
-        let abort = AtomicBool::new(false);
-        let grow = Grow {
-            abort: &abort,
-            plan: self.plan,
-            segment_level: self.layout.subtree_depth(),
-            engine: self.engine,
-            threads: self.threads,
-            control: self.control,
-            events: self.events,
-            start: self.progress.rows_done,
-        };
+        let (abort, empty) = (AtomicBool::new(false), Mutex::new(empty));
+        let (plan, segment_level, hasher) = (self.plan, self.layout.subtree_depth(), engine.hasher());
+        let (queue, abort, empty) = (&queue, &abort, &empty);
+        let shared = Shared { plan, segment_level, hasher, pool, control, events, abort, queue, empty };
         std::thread::scope(|scope| {
-            let growing = scope.spawn(move || grow.run(pool, shape, &empty, to_write));
-            let result = self.write_all(pool, grown, &written);
+            let threads = start(scope, shared, self.options, &mut cards, shape, to_write);
+            let result = self.write_all(&shared, &names, grown, &written);
             // A writer that failed hangs up, and what is being grown is not wanted any more.
             abort.store(result.is_err(), Ordering::Relaxed);
+            queue.close();
             drop(written);
-            let growing = growing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            result.and(growing)
+            let halts: Vec<_> = threads
+                .into_iter()
+                .filter_map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).err())
+                .collect();
+            result.and_then(|()| self.judge(halts))
         })
     }
 
-    /// Writes batches as they come until no more do.
-    fn write_all(
-        &mut self,
-        pool: &ThreadPool,
-        grown: Receiver<Grown>,
-        written: &SyncSender<Batch>,
-    ) -> Result<(), BuildError> {
-        for Grown { batch, roots, segment_roots, time } in grown {
-            self.write_one(pool, &batch, roots, segment_roots, time)?;
-            // Nobody waits for it any more once the last rows are grown.
-            let _ = written.send(batch);
+    /// What it means that producers ended early, the writer having written all that there was.
+    fn judge(&self, halts: Vec<Halt>) -> Result<(), BuildError> {
+        if self.progress.rows_done == self.plan.header.rows {
+            return Ok(());
         }
-        Ok(())
-    }
-
-    fn write_one(
-        &mut self,
-        pool: &ThreadPool,
-        batch: &Batch,
-        roots: ColumnNodes,
-        mut segment_roots: Vec<ColumnNodes>,
-        time: Duration,
-    ) -> Result<(), BuildError> {
-        let header = &self.plan.header;
-        let (storage, layout, rows_per_segment) = (self.storage, &self.layout, header.rows_per_segment);
-        let began = Instant::now();
-        let gather = Gather::new(storage, self.control, WRITE_CELLS);
-        write_batch(layout, rows_per_segment, batch, 0..header.shape.columns(), gather)?;
-        let mut progress = std::mem::take(&mut self.progress);
-        let first_segment = progress.rows_done / rows_per_segment;
-        pool.install(|| {
-            progress.stack.push(
-                self.engine.hasher(),
-                batch.level(),
-                roots.clone(),
-                layout.subtree_depth(),
-                |roots: &[Cell]| {
-                    segment_roots.push(roots.to_vec());
-                },
-            );
-        });
-        for (segment, roots) in (first_segment..).zip(&segment_roots) {
-            storage.write_at(cast_slice(roots), layout.subtree_roots_offset(segment))?;
+        let mut last_lost = None;
+        for halt in halts {
+            match halt {
+                Halt::Stopped => return Err(Stopped.into()),
+                Halt::Lost(error) => last_lost = Some(error),
+            }
         }
-        storage.sync()?;
-        let key = header.key();
-        check_batch(
-            storage,
-            layout,
-            (&key, header.first_row),
-            rows_per_segment,
-            batch,
-            self.engine.checked_by(),
-            time,
-        )?;
-        progress.rows_done = batch.start + batch.rows as u64;
-        (progress.last_start, progress.last_level, progress.last_roots) = (batch.start, batch.level(), roots);
-        self.trailer.write_progress(storage, &progress)?;
-        storage.sync()?;
-        forget_batch(storage, layout, rows_per_segment, batch);
-        debug!(rows_done = progress.rows_done, time_ms = began.elapsed().as_millis() as u64, "batch written");
-        (self.events)(Event::Done { rows_done: progress.rows_done });
-        self.progress = progress;
-        Ok(())
+        Err(BuildError::NoneLeft(last_lost.expect("rows are missing only where all stopped or were lost")))
     }
 
     /// Writes the last roots, then the header, then cuts the trailer off, each
     /// synced before the next, so that a header that says complete tells the truth.
     fn complete(self, pool: &ThreadPool) -> Result<PlotHeader, BuildError> {
-        let Self { storage, plan, layout, progress, engine, .. } = self;
-        let hasher = engine.hasher();
+        let Self { storage, plan, layout, progress, options, .. } = self;
+        let hasher = options.engine.hasher();
         let segment_level = layout.subtree_depth();
         let mut last_segment = None;
         let column_roots = pool.install(|| {
@@ -210,55 +157,32 @@ impl Build<'_> {
     }
 }
 
-/// The growing half of the pipeline.
-struct Grow<'a> {
-    abort: &'a AtomicBool,
-    plan: &'a Plan,
-    segment_level: u32,
-    engine: &'a dyn Engine,
-    threads: usize,
-    control: &'a Control,
-    events: Events<'a>,
-    start: u64,
-}
-
-impl Grow<'_> {
-    fn run(
-        &self,
-        pool: &ThreadPool,
-        shape: BatchShape,
-        empty: &Receiver<Batch>,
-        to_write: SyncSender<Grown>,
-    ) -> Result<(), BuildError> {
-        let header = &self.plan.header;
-        let key = header.key();
-        let hasher = self.engine.hasher();
-        let mut crew: Vec<Hand> = (0..self.threads)
-            .map(|_| Hand { worker: self.engine.worker(header.shape), scratch: Scratch::new(shape) })
-            .collect();
-        let grown = |rows| (self.events)(Event::Grown(rows));
-        let &Self { abort, control, .. } = self;
-        let job = Job { key: &key, first_row: header.first_row, hasher, control, abort, grown: &grown };
-        let mut start = self.start;
-        while start < header.rows {
-            // A closed channel: the writer failed, and says why itself.
-            let Ok(mut batch) = empty.recv() else { return Ok(()) };
-            let began = Instant::now();
-            // An earlier run with another budget may have stopped within one of this run's batches.
-            let aligned = if start == 0 { u64::MAX } else { 1 << start.trailing_zeros() };
-            let rows = aligned.min(shape.rows as u64).min(header.rows - start);
-            batch.grow(start, rows as usize, &mut crew, &job)?;
-            let mut segment_roots = Vec::new();
-            let roots = pool.install(|| {
-                batch.roots(hasher, self.segment_level, |roots: &[Cell]| segment_roots.push(roots.to_vec()))
-            });
-            start += rows;
-            if to_write.send(Grown { batch, roots, segment_roots, time: began.elapsed() }).is_err() {
-                return Ok(());
-            }
-        }
-        Ok(())
+/// Starts all who grow rows, each on a thread of its own.
+fn start<'scope, 'env: 'scope>(
+    scope: &'scope Scope<'scope, 'env>,
+    shared: Shared<'env>,
+    options: &'env CreateOptions<'env>,
+    cards: &'env mut [MutexGuard<'_, Box<dyn BulkGrower>>],
+    shape: BatchShape,
+    to_write: SyncSender<Grown>,
+) -> Vec<ScopedJoinHandle<'scope, Result<(), Halt>>> {
+    let &CreateOptions { engine, threads, .. } = options;
+    // Alone, one takes all there is, however fast it is.
+    let measure = options.producers() > 1;
+    let mut started = Vec::new();
+    // All are known to the queue before the first takes rows from it.
+    let cpu_number = options.cpu_takes_part().then(|| shared.queue.join(Kind::Cpu, cpu_lot(threads), false));
+    let lots = cards.iter().map(|card| card.rows_in_flight() as u64);
+    let numbers: Vec<_> = lots.map(|lot| shared.queue.join(Kind::Card, lot, measure)).collect();
+    if let Some(who) = cpu_number {
+        let to_write = to_write.clone();
+        started.push(scope.spawn(move || Ok(cpu(&shared, who, engine, threads, shape, &to_write)?)));
     }
+    for (place, (who, grower)) in numbers.into_iter().zip(cards).enumerate() {
+        let (grower, to_write): (&mut dyn BulkGrower, _) = (&mut ***grower, to_write.clone());
+        started.push(scope.spawn(move || card(&shared, who, place, grower, measure, &to_write)));
+    }
+    started
 }
 
 #[cfg(test)]

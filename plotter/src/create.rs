@@ -10,11 +10,11 @@ use spacetime_prover::{HEADER_BYTES, Layout, PlotError, PlotHeader};
 use tracing::warn;
 
 use crate::batch::{BatchShape, Scratch, UNIT_ROWS, run_roots};
-use crate::build::{Build, Events};
-use crate::control::Control;
+use crate::build::Build;
 use crate::engine::Engine;
 use crate::error::CreateError;
-use crate::memory::batch_rows;
+use crate::memory::{Sizes, sizes};
+use crate::options::{CreateOptions, locked};
 use crate::params::PlotParams;
 use crate::platform;
 use crate::storage::Storage;
@@ -23,25 +23,6 @@ use crate::trailer::{Destination, Plan, PlanKind, Progress, Trailer, TrailerErro
 /// Bytes that stay free on the disk: a hundredth of the plot, between these.
 const MIN_MARGIN: u64 = 1 << 20;
 const MAX_MARGIN: u64 = 1 << 30;
-
-/// With what, and how gently, a plot is made.
-#[derive(Clone, Copy)]
-pub struct CreateOptions<'a> {
-    /// Who grows the rows.
-    pub engine: &'a dyn Engine,
-    /// Threads that grow; one more writes.
-    pub threads: usize,
-    /// Bytes of memory allowed; none for half of what is free.
-    pub memory: Option<u64>,
-    /// Overwrite a plot of the same name.
-    pub force: bool,
-    /// Reserve the whole file before anything is grown.
-    pub preallocate: bool,
-    /// Stops and holds back.
-    pub control: &'a Control,
-    /// Hears how far it is.
-    pub events: Events<'a>,
-}
 
 /// A plot that was finished.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,13 +67,32 @@ pub fn estimate(params: &PlotParams, out: &Path, options: &CreateOptions<'_>) ->
     let (header, state) = params.header()?;
     let plan = Plan { header, state, kind: PlanKind::Grown, replace: options.force, destination: None };
     let layout = plan.layout().map_err(CreateError::trailer(out))?;
-    let (batch_rows, memory) = batch_rows(&plan.header, &layout, options.engine, options.threads, options.memory)?;
-    let key = plan.header.key();
-    let measured = growing_time(&key, plan.header.shape, options.engine, options.threads, MEASURED_UNITS);
-    let units = plan.header.rows.div_ceil(UNIT_ROWS as u64).div_ceil(options.threads as u64);
-    let time = measured.div_f64(f64::from(MEASURED_UNITS)).mul_f64(units as f64);
+    let Sizes { batch_rows, bytes: memory, .. } = sizes(&plan.header, &layout, options)?;
+    let time = estimated_time(&plan.header, options)?;
     let disk_free = platform::free_space(out).ok();
     Ok(Estimate { disk: Trailer::new(&layout).end(), disk_free, memory, batch_rows, time })
+}
+
+/// How long all who grow rows take together for the plot.
+fn estimated_time(header: &PlotHeader, options: &CreateOptions<'_>) -> Result<Duration, CreateError> {
+    let &CreateOptions { engine, threads, growers, .. } = options;
+    let mut rows_per_second = 0.0;
+    if options.cpu_takes_part() {
+        let measured = growing_time(&header.key(), header.shape, engine, threads, MEASURED_UNITS);
+        let units = header.rows.div_ceil(UNIT_ROWS as u64).div_ceil(threads as u64);
+        let time = measured.div_f64(f64::from(MEASURED_UNITS)).mul_f64(units as f64);
+        if growers.is_empty() {
+            return Ok(time);
+        }
+        rows_per_second += header.rows as f64 / time.as_secs_f64();
+    }
+    for grower in growers {
+        let mut grower = locked(grower);
+        let lot_time = grower.lot_time()?;
+        rows_per_second += grower.rows_in_flight() as f64 / lot_time.as_secs_f64();
+    }
+    // A plot that lasts longer than a Duration is as good as endless.
+    Ok(Duration::try_from_secs_f64(header.rows as f64 / rows_per_second).unwrap_or(Duration::MAX))
 }
 
 /// Refuses several plots in all that do not fit the disks under `folders`,
@@ -187,7 +187,7 @@ pub(crate) fn grow_new(
     let (header, state) = params.header()?;
     let plan = Plan { header, state, kind: PlanKind::Grown, replace: options.force, destination };
     let layout = plan.layout().map_err(CreateError::trailer(path))?;
-    let (batch_rows, _) = batch_rows(&plan.header, &layout, options.engine, options.threads, options.memory)?;
+    let sizes = sizes(&plan.header, &layout, options)?;
     let file = begin(path, &plan, &layout, &Begin { force: options.force, preallocate: options.preallocate })?;
     let build = Build {
         storage: &file,
@@ -195,11 +195,8 @@ pub(crate) fn grow_new(
         trailer: Trailer::new(&layout),
         layout,
         progress: Progress::default(),
-        engine: options.engine,
-        threads: options.threads,
-        batch_rows,
-        control: options.control,
-        events: options.events,
+        sizes,
+        options,
     };
     let header = platform::at_idle_priority(|| build.run())
         .map_err(|source| CreateError::Build { path: tmp_path(path), source })?;

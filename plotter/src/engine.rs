@@ -1,4 +1,4 @@
-//! Who grows rows: the CPU here, other hardware behind the same trait.
+//! The CPU that grows rows. Cards stand behind [`spacetime_kernels::BulkGrower`].
 
 use spacetime_kernels::{Backend, Cell, Grower, PlotKey, RowIndex, Shape};
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use spacetime_kernels::BulkError;
 use spacetime_prover::PlotError;
 use thiserror::Error;
 
@@ -22,7 +23,7 @@ pub enum BuildError {
     Stopped(#[from] Stopped),
     /// What is in the file is not what another backend grows.
     #[error(
-        "row {row}, column {column} was read back wrong: {checker} grows another cell. Disk, memory or CPU is at fault; nothing after the last good batch was kept"
+        "row {row}, column {column} was read back wrong: {checker} grows another cell than {grower} did. Disk, memory or who grew it is at fault; nothing after the last good batch was kept"
     )]
     WrongCell {
         /// Row, counted from the plot's first.
@@ -31,7 +32,27 @@ pub enum BuildError {
         column: u32,
         /// The backend that grew it again.
         checker: &'static str,
+        /// Who grew it first.
+        grower: String,
     },
+    /// What a card hashed is not what the CPU hashes.
+    #[error(
+        "column {column} of the rows from {row} on was hashed wrong by {grower}; nothing after the last good batch was kept"
+    )]
+    WrongRoot {
+        /// First row of those hashed, counted from the plot's first.
+        row: u64,
+        /// Column.
+        column: u32,
+        /// Who hashed it.
+        grower: String,
+    },
+    /// A card was readied for other rows.
+    #[error("{0} was readied for rows of another shape")]
+    OtherShape(String),
+    /// All who grew rows are lost.
+    #[error("nobody is left to grow rows: {0}; `spacetime plot resume` goes on from here")]
+    NoneLeft(BulkError),
 }
 
 /// Why a plot was not made. Every message names the file.
@@ -129,6 +150,9 @@ pub enum CreateError {
     /// A staged plot is complete, but was not moved. It can be resumed.
     #[error(transparent)]
     Move(Box<CopyError>),
+    /// A card failed before anything was begun.
+    #[error(transparent)]
+    Grower(#[from] BulkError),
     /// A finished plot that was to be read is bad.
     #[error(transparent)]
     Plot(#[from] PlotError),

@@ -11,10 +11,11 @@ use tracing::{info, warn};
 
 use crate::build::Build;
 use crate::copy::CopyOptions;
-use crate::create::{CreateOptions, Created, finished_path, header_for, open_locked, publish};
+use crate::create::{Created, finished_path, header_for, open_locked, publish};
 use crate::engine::Engine;
 use crate::error::CreateError;
-use crate::memory::batch_rows;
+use crate::memory::sizes;
+use crate::options::CreateOptions;
 use crate::platform::at_idle_priority;
 use crate::roots::RootStack;
 use crate::stage::Staged;
@@ -162,10 +163,9 @@ pub(crate) fn grow_on(
         warn!(path = %tmp.display(), rows_done = slot.rows_done, "the last batch is not what it was: going back");
     }
     info!(path = %tmp.display(), rows_done = progress.rows_done, rows = plan.header.rows, "resuming");
-    let (batch_rows, _) = batch_rows(&plan.header, &layout, options.engine, options.threads, options.memory)?;
+    let sizes = sizes(&plan.header, &layout, options)?;
     let rows_grown = plan.header.rows - progress.rows_done;
-    let &CreateOptions { engine, threads, control, events, .. } = options;
-    let build = Build { storage: file, plan, layout, trailer, progress, engine, threads, batch_rows, control, events };
+    let build = Build { storage: file, plan, layout, trailer, progress, sizes, options };
     let header =
         at_idle_priority(|| build.run()).map_err(|source| CreateError::Build { path: tmp.to_owned(), source })?;
     Ok((header, layout.file_bytes(), rows_grown))

@@ -14,8 +14,9 @@ use tracing::info;
 
 use crate::compact::plan_of;
 use crate::copy::{CopyError, CopyOptions, begin_copy, copy_into};
-use crate::create::{CreateOptions, Created, folder_of, grow_new, refuse_taken, remove_own, with_margin};
+use crate::create::{Created, folder_of, grow_new, refuse_taken, remove_own, with_margin};
 use crate::error::CreateError;
+use crate::options::CreateOptions;
 use crate::params::PlotParams;
 use crate::platform;
 use crate::trailer::{Destination, Plan, PlanKind, Trailer, tmp_path};

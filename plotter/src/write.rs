@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytemuck::cast_slice;
 use spacetime_kernels::{Backend, Cell, ColumnIndex, Grower, PlotKey, RowIndex, Shape};
-use spacetime_prover::{HEADER_BYTES, Layout};
+use spacetime_prover::{HEADER_BYTES, Layout, tree};
 use tracing::debug;
 
 use crate::batch::Batch;
@@ -23,6 +23,9 @@ const MIN_CHECKED_ROWS: usize = 4;
 const MAX_CHECKED_ROWS: usize = 32;
 /// Share of a batch's own time beyond which no more than the fewest are.
 const MAX_CHECK_SHARE: f64 = 0.02;
+
+/// Columns of each run whose subtree root is hashed again, where a card hashed it.
+const CHECKED_COLUMNS: usize = 4;
 
 /// Bytes of the rows that [`check_batch`] grows at a time.
 pub(crate) fn check_cells_bytes(checker: Backend, shape: Shape) -> u64 {
@@ -114,9 +117,49 @@ pub(crate) fn forget_batch(storage: &dyn Storage, layout: &Layout, rows_per_segm
     }
 }
 
+/// Draws what is checked. It cannot be known before the batch is grown: its own hashes choose.
+struct Draw(u64);
+
+impl Draw {
+    fn new(batch: &Batch) -> Self {
+        Self(batch.cell(0, 0)[..8].try_into().map(u64::from_le_bytes).expect("eight bytes of a cell"))
+    }
+
+    /// SplitMix64: any spread over the batch will do.
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        (mixed ^ (mixed >> 27)) % bound
+    }
+}
+
+/// Hashes some columns of each run of `batch` again, which another than the CPU hashed.
+pub(crate) fn check_roots(batch: &Batch, first_row: u64, hasher: Backend, grower: &str) -> Result<(), BuildError> {
+    let mut draw = Draw::new(batch);
+    for run in 0..batch.runs() {
+        for _ in 0..CHECKED_COLUMNS {
+            let column = draw.below(batch.shape.shape.columns() as u64) as usize;
+            let root = tree::root(hasher, batch.column_of_run(run, column), 0, batch.run_rows.ilog2());
+            if root != *batch.root_of_run(run, column) {
+                let row = first_row + batch.start + (run * batch.run_rows) as u64;
+                return Err(BuildError::WrongRoot { row, column: column as u32, grower: grower.to_owned() });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How a batch was grown, and with what some of it is grown again.
+#[derive(Clone, Copy)]
+pub(crate) struct Growth<'a> {
+    pub(crate) grower: &'a str,
+    pub(crate) time: Duration,
+    pub(crate) checker: Backend,
+}
+
 /// Grows some rows of `batch` again with `checker` and compares them with what
 /// is read back from the file: at least four, and no more than fit 2% of the
-/// `batch_time` that growing the whole batch took. What the page cache still holds
+/// time that growing the whole batch took. What the page cache still holds
 /// comes from there: this shows that every cell went to its place, and whether the
 /// disk keeps it is for a scrub to see.
 pub(crate) fn check_batch(
@@ -125,30 +168,25 @@ pub(crate) fn check_batch(
     (key, first_row): (&PlotKey, u64),
     rows_per_segment: u64,
     batch: &Batch,
-    checker: Backend,
-    batch_time: Duration,
+    Growth { grower, time, checker }: Growth<'_>,
 ) -> Result<(), BuildError> {
     let shape = batch.shape.shape;
-    let mut grower = Grower::new(checker, shape);
+    let mut again = Grower::new(checker, shape);
     let began = Instant::now();
     let mut checked = 0;
     let mut at_a_time = MIN_CHECKED_ROWS;
-    // Which rows cannot be known before the batch is grown: its own hashes choose them.
-    let mut draw = batch.cell(0, 0)[..8].try_into().map(u64::from_le_bytes).expect("eight bytes of a cell");
+    let mut draw = Draw::new(batch);
     while checked < MAX_CHECKED_ROWS.min(batch.rows) {
         let mut rows = Vec::new();
         while rows.len() < at_a_time.min(batch.rows) {
-            // SplitMix64: any spread over the batch will do.
-            draw = draw.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mixed = (draw ^ (draw >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            let row = (mixed ^ (mixed >> 27)) % batch.rows as u64;
+            let row = draw.below(batch.rows as u64);
             if !rows.contains(&row) {
                 rows.push(row);
             }
         }
         let indices: Vec<_> = rows.iter().map(|row| RowIndex(first_row + batch.start + row)).collect();
         let mut cells = vec![[0; 32]; indices.len() * shape.columns()];
-        grower.grow(key, &indices, &mut cells);
+        again.grow(key, &indices, &mut cells);
         for (index, row) in rows.iter().map(|row| batch.start + row).enumerate() {
             let segment = row / rows_per_segment;
             for column in 0..shape.columns() {
@@ -160,6 +198,7 @@ pub(crate) fn check_batch(
                         row: first_row + row,
                         column: column as u32,
                         checker: checker.name(),
+                        grower: grower.to_owned(),
                     });
                 }
             }
@@ -167,7 +206,7 @@ pub(crate) fn check_batch(
         checked += rows.len();
         at_a_time = checker.lanes().max(MIN_CHECKED_ROWS);
         let for_next = began.elapsed().mul_f64(1.0 + at_a_time as f64 / checked as f64);
-        if for_next > batch_time.mul_f64(MAX_CHECK_SHARE) {
+        if for_next > time.mul_f64(MAX_CHECK_SHARE) {
             break;
         }
     }

@@ -9,12 +9,18 @@ use proptest::prelude::*;
 use spacetime_kernels::{Backend, Cell, PlotKey, RowIndex, Shape, network_tag};
 
 use super::*;
-use crate::create::CreateOptions;
-use crate::engine::{Cpu, Worker};
+use crate::control::Control;
+use crate::engine::{Cpu, Engine, Worker};
 use crate::error::CreateError;
 use crate::params::PlotParams;
 use crate::resume::grow_on;
 use crate::trailer::PlanKind;
+
+mod cards;
+mod fake;
+
+/// Pieces that may be grown or wait, where a test does not say.
+const WINDOW: usize = 64;
 
 /// Smallest piece of a write that survives or is lost as a whole.
 const SECTOR: usize = 512;
@@ -156,30 +162,43 @@ fn begun(plan: &Plan) -> Vec<u8> {
 }
 
 fn run(storage: &Recorded, plan: &Plan, engine: &dyn Engine, batch_rows: u64) -> Result<PlotHeader, BuildError> {
+    let control = Control::default();
+    build(storage, plan, batch_rows, &CreateOptions { engine, threads: 2, ..options(&control) }).run()
+}
+
+/// The CPU alone, on one thread, with whatever memory there is.
+fn options(control: &Control) -> CreateOptions<'_> {
+    CreateOptions {
+        engine: &Cpu(Backend::PORTABLE),
+        threads: 1,
+        growers: &[],
+        cpu_grows: true,
+        memory: Some(64 << 20),
+        force: false,
+        preallocate: true,
+        control,
+        events: &|_| (),
+    }
+}
+
+/// A plot of which nothing is there, in batches of `batch_rows`.
+fn build<'a>(storage: &'a Recorded, plan: &'a Plan, batch_rows: u64, options: &'a CreateOptions<'a>) -> Build<'a> {
     let layout = plan.layout().expect("a layout");
-    let (control, threads) = (Control::default(), 2);
     let (trailer, progress) = (Trailer::new(&layout), Progress::default());
-    Build { storage, plan, layout, trailer, progress, engine, threads, batch_rows, control: &control, events: &|_| () }
-        .run()
+    let sizes = Sizes { batch_rows, window: WINDOW, bytes: 0 };
+    Build { storage, plan, layout, trailer, progress, sizes, options }
 }
 
 /// Finishes the plot in `image`, which may be in any state that a loss of power leaves.
 fn resumed(image: Vec<u8>) -> Result<Vec<u8>, CreateError> {
+    resumed_with(image, &options(&Control::default()))
+}
+
+fn resumed_with(image: Vec<u8>, options: &CreateOptions<'_>) -> Result<Vec<u8>, CreateError> {
     let storage = Recorded::new(image);
-    let control = Control::default();
-    let engine = Cpu(Backend::fastest());
-    let options = CreateOptions {
-        engine: &engine,
-        threads: 1,
-        memory: Some(64 << 20),
-        force: false,
-        preallocate: true,
-        control: &control,
-        events: &|_| (),
-    };
     // Without a plan it was complete and cut off.
     if let Ok((plan, trailer)) = Trailer::read_plan(&storage) {
-        grow_on(Path::new("memory.plot.tmp"), &storage, &plan, trailer, &options)?;
+        grow_on(Path::new("memory.plot.tmp"), &storage, &plan, trailer, options)?;
     }
     Ok(storage.image())
 }
@@ -320,27 +339,14 @@ fn a_disk_that_swallows_writes_is_noticed() {
 fn stopping_keeps_what_was_done() {
     let plan = plan(200, 32);
     let storage = Recorded::new(begun(&plan));
-    let layout = plan.layout().expect("a layout");
     let control = Control::default();
     let stop_at_third = |event| {
         if matches!(event, Event::Done { rows_done } if rows_done >= 48) {
             control.stop();
         }
     };
-    let (trailer, progress, engine) = (Trailer::new(&layout), Progress::default(), cpu());
-    let build = Build {
-        storage: &storage,
-        plan: &plan,
-        layout,
-        trailer,
-        progress,
-        engine: &engine,
-        threads: 1,
-        batch_rows: 16,
-        control: &control,
-        events: &stop_at_third,
-    };
-    let error = build.run().expect_err("stopped");
+    let options = CreateOptions { events: &stop_at_third, ..options(&control) };
+    let error = build(&storage, &plan, 16, &options).run().expect_err("stopped");
     assert!(matches!(error, BuildError::Stopped(_)), "{error}");
     let slots = Trailer::read_plan(&storage).expect("a plan").1.read_progress(&storage).expect("memory reads");
     assert!(slots[0].1.rows_done >= 48);

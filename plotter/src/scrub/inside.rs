@@ -61,7 +61,8 @@ impl From<BuildError> for Fault {
         match error {
             BuildError::Io(error) => error.into(),
             BuildError::Stopped(stopped) => stopped.into(),
-            wrong @ BuildError::WrongCell { .. } => Self::Io(io::Error::other(wrong)),
+            // No card grows rows for a scrub.
+            other => Self::Io(io::Error::other(other)),
         }
     }
 }

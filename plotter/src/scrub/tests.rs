@@ -7,8 +7,9 @@ use std::ops::Range;
 use spacetime_kernels::{Backend, ColumnIndex, Shape, network_tag};
 
 use super::*;
-use crate::create::{CreateOptions, create};
+use crate::create::create;
 use crate::engine::Cpu;
+use crate::options::CreateOptions;
 use crate::params::PlotParams;
 
 /// A file with a bad place that reading fails on until it is written, or that keeps nothing.
@@ -66,6 +67,8 @@ fn scrub_bad(spoil: impl FnOnce(&Plot, &mut Bad)) -> (Result<ScrubReport, ScrubE
     let create_options = CreateOptions {
         engine: &engine,
         threads: 1,
+        growers: &[],
+        cpu_grows: true,
         memory,
         force: false,
         preallocate: true,

@@ -31,6 +31,8 @@ impl Maker {
         CreateOptions {
             engine: &self.engine,
             threads: self.threads,
+            growers: &[],
+            cpu_grows: true,
             memory: self.memory,
             force: self.force,
             preallocate: true,

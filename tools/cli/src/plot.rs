@@ -78,9 +78,8 @@ pub(crate) fn create_failure(error: &CreateError) -> Failure {
         CreateError::Move(error) => return copy::copy_failure(error),
         CreateError::Params(_) | CreateError::SmallBudget { .. } => Code::Usage,
         CreateError::StagedInPlace(_) | CreateError::DestinationPath(_) => Code::Usage,
-        CreateError::Build { source: BuildError::WrongCell { .. }, .. } | CreateError::NotResumable { .. } => {
-            Code::Damaged
-        }
+        CreateError::Build { source: BuildError::WrongCell { .. } | BuildError::WrongRoot { .. }, .. } => Code::Damaged,
+        CreateError::NotResumable { .. } => Code::Damaged,
         CreateError::Plot(error) => plot_code(error),
         _ if error.is_stopped() => Code::Interrupted,
         _ => Code::Failed,

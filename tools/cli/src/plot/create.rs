@@ -192,6 +192,8 @@ impl Create {
         CreateOptions {
             engine,
             threads: self.work.threads(),
+            growers: &[],
+            cpu_grows: true,
             memory: memory.map(|bytes| bytes / side_by_side),
             force: self.force,
             preallocate: !self.no_preallocate,

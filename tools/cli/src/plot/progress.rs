@@ -141,6 +141,8 @@ impl Progress {
                     bar.set_message(file_name(&self.path));
                 }
             }
+            // The log says so.
+            Event::Lost(_) => {}
         }
         let due = state.said.is_none_or(|said| said.elapsed() >= JSON_INTERVAL);
         if self.json && due {

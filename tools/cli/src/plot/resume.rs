@@ -49,6 +49,8 @@ impl Resume {
             let options = CreateOptions {
                 engine: &engine,
                 threads: self.work.threads(),
+                growers: &[],
+                cpu_grows: true,
                 memory: self.work.memory_bytes(),
                 force: self.force,
                 preallocate: true,

@@ -89,8 +89,35 @@ ensure_sha_emulator() {
     echo "setup: no qemu-x86_64 of version $SHA_QEMU_MAJOR or later: the SHA-NI code stays untested on this CPU" >&2
 }
 
+# Where Vulkan's loader looks for drivers, and the loader itself.
+vulkan_is_there() {
+    ldconfig -p 2>/dev/null | grep -q 'libvulkan\.so\.1' || return 1
+    local drivers
+    for drivers in /usr/share/vulkan/icd.d /etc/vulkan/icd.d /usr/local/share/vulkan/icd.d; do
+        if compgen -G "$drivers/*.json" >/dev/null; then
+            return
+        fi
+    done
+    return 1
+}
+
+# The GPU engine is tested on whatever adapter there is, Mesa's software
+# Vulkan if nothing else. The tests say SKIPPED where there is none.
+ensure_vulkan() {
+    [ "$(uname -s)" = Linux ] || return 0
+    vulkan_is_there && return
+    if apt_may_install; then
+        echo "setup: installing mesa-vulkan-drivers libvulkan1"
+        if apt_get update && apt_get install mesa-vulkan-drivers libvulkan1 && vulkan_is_there; then
+            return
+        fi
+    fi
+    echo "setup: no Vulkan driver: the GPU engine stays untested (Debian: mesa-vulkan-drivers)" >&2
+}
+
 ensure_packages
 ensure_rust
 if [ "$purpose" = test ]; then
     ensure_sha_emulator
+    ensure_vulkan
 fi

@@ -9,4 +9,6 @@
 #![forbid(unsafe_code)]
 
 pub mod cpu;
+#[cfg(feature = "gpu")]
+pub mod gpu;
 pub mod workload;

@@ -9,5 +9,5 @@ mod choice;
 mod hex;
 
 pub use amount::{Rate, Size, duration, rate, size};
-pub use choice::{CpuEngine, Engines, Strategy, engines, strategy};
+pub use choice::{CpuEngine, Engines, GpuEngines, Strategy, engines, strategy};
 pub use hex::{Challenges, HexError, MinerKey, bytes_32, challenges, decode, miner_key};

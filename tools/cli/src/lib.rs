@@ -22,6 +22,11 @@ pub mod plot;
 pub mod prove;
 pub mod verify;
 
+#[cfg(feature = "gpu")]
+mod gpu;
+#[cfg(not(feature = "gpu"))]
+#[path = "no_gpu.rs"]
+mod gpu;
 mod log;
 
 use std::process::ExitCode;

@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use indicatif::BinaryBytes;
 use spacetime_kernels::{Backend, ColumnIndex, Target};
-use spacetime_prover::farm::{Cancel, Ended, Missed, PlotReport, ProveError, Refusal};
+use spacetime_prover::farm::{Cancel, Ended, Missed, PlotReport, ProveError, Refusal, ScorerReport};
 use spacetime_prover::{Farm, FarmOptions, SearchOptions, SearchReport, farm};
 use tracing::{info, warn};
 
 use crate::args::{Challenges, Engines, Size, Strategy, bytes_32, challenges, duration, engines, size, strategy};
+use crate::gpu;
 use crate::interrupt::Interrupt;
 use crate::network::warnings_of;
 use crate::plot::plot_code;
@@ -47,7 +48,8 @@ pub struct Prove {
     /// Bytes of a read, a multiple of 4096.
     #[arg(long, value_parser = size, value_name = "SIZE")]
     block_size: Option<Size>,
-    /// What scores: auto, cpu, cpu:portable, cpu:shani, cpu:avx2 or cpu:avx512.
+    /// What scores: auto, cpu, cpu:portable, cpu:shani, cpu:avx2 or cpu:avx512. GPUs, as gpu or gpu:0,2,
+    /// score beside the CPU where they are measured to be faster; auto leaves them alone.
     #[arg(long, env = "SPACETIME_BACKEND", default_value = "auto", value_parser = engines, value_name = "BACKEND")]
     backend: Engines,
     /// Threads that score. Default: one for each CPU.
@@ -93,6 +95,7 @@ impl Prove {
         let options = FarmOptions {
             queue_depth: self.queue_depth.unwrap_or(defaults.queue_depth),
             block_bytes: self.block_size.map_or(defaults.block_bytes, |size| size.bytes as usize),
+            scorers: gpu::scorers(&self.backend)?,
             ..defaults
         };
         allow_open_files();
@@ -134,7 +137,7 @@ impl Prove {
             },
             stop_at_first_winner: self.first_winner,
             cancel,
-            backend: self.backend.cpu.backend(),
+            backend: self.backend.cpu(),
             threads: self.threads.unwrap_or(defaults.threads),
             ..defaults
         };
@@ -147,6 +150,10 @@ impl Prove {
         for plot in &report.plots {
             let path = plot.plot.path().display();
             info!(%path, leaves = plot.leaves, bytes = plot.bytes, reading_ms = plot.reading.as_millis() as u64, scoring_ms = plot.scoring.as_millis() as u64, "plot searched");
+        }
+        for ScorerReport { name, leaves, aside, .. } in &report.scorers {
+            let aside = aside.as_ref().map_or(String::new(), |aside| format!("; it stands aside: {aside}"));
+            info!("{name} scored {leaves} leaves{aside}");
         }
         if report.leaves() > 0 {
             for (plot, missed) in report.plots.iter().filter_map(|plot| Some((plot, plot.missed.as_ref()?))) {

@@ -82,6 +82,7 @@ impl Verify {
         let common = self.expected(&records)?;
         let proofs: Vec<_> = records.iter().map(|record| (record.proof(), self.expected_of(record, &common))).collect();
         let batch: Vec<_> = proofs.iter().map(|(proof, expected)| (proof, expected)).collect();
+        self.backend.note_cpu_alone();
         let results = verify_batch(&batch, self.backend.forced());
         let mut refused = None;
         for (index, ((record, (proof, expected)), result)) in records.iter().zip(&proofs).zip(results).enumerate() {

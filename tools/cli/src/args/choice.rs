@@ -1,6 +1,7 @@
 //! Choices with values in them: `--strategy` and `--backend`.
 
 use spacetime_kernels::Backend;
+use tracing::warn;
 
 /// How much of a column is searched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,53 +51,103 @@ impl CpuEngine {
     }
 }
 
+/// Which GPU adapters are used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GpuEngines {
+    /// All there are; software ones only if there are no others.
+    All,
+    /// Those with these numbers, in ascending order.
+    Only(Vec<usize>),
+}
+
 /// What does the hashing, as `--backend` says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Engines {
-    /// What the CPU does.
-    pub cpu: CpuEngine,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Engines {
+    /// Whatever is there: the CPU, and GPUs where they are of use, but none that is software.
+    Auto,
+    /// What was named, at least one of the two.
+    Named {
+        /// What the CPU does.
+        cpu: Option<CpuEngine>,
+        /// Which adapters work too.
+        gpu: Option<GpuEngines>,
+    },
 }
 
 impl Engines {
-    /// The backend that the user insists on; with none each job takes the one that suits it.
+    /// The CPU backend that the user insists on; with none each job takes the one that suits it.
     #[must_use]
-    pub fn forced(self) -> Option<Backend> {
-        match self.cpu {
-            CpuEngine::Fastest => None,
-            CpuEngine::Only(backend) => Some(backend),
+    pub fn forced(&self) -> Option<Backend> {
+        match self {
+            Self::Named { cpu: Some(CpuEngine::Only(backend)), .. } => Some(*backend),
+            Self::Auto | Self::Named { .. } => None,
         }
     }
-}
 
-impl Default for Engines {
-    /// `auto`.
-    fn default() -> Self {
-        Self { cpu: CpuEngine::Fastest }
+    /// The CPU backend for what the CPU does in any case.
+    #[must_use]
+    pub fn cpu(&self) -> Backend {
+        self.forced().map_or_else(|| CpuEngine::Fastest.backend(), |backend| CpuEngine::Only(backend).backend())
+    }
+
+    /// Says that adapters are of no use to work that the CPU does alone, if any are named: `SPACETIME_BACKEND`
+    /// may name them for other verbs.
+    pub(crate) fn note_cpu_alone(&self) {
+        if matches!(self, Self::Named { gpu: Some(_), .. }) {
+            warn!("this is work for the CPU alone: GPUs take no part");
+        }
+    }
+
+    /// Whether the CPU grows rows.
+    #[must_use]
+    pub fn cpu_grows(&self) -> bool {
+        !matches!(self, Self::Named { cpu: None, .. })
     }
 }
 
-/// Reads `auto`, or engines joined by `+`: `cpu`, `cpu:NAME`.
+/// Reads `auto`, or engines joined by `+`: `cpu`, `cpu:NAME`, `gpu`, `gpu:0,2`.
 ///
 /// # Errors
 /// If there is no such engine, this CPU lacks its instructions, one is named
-/// twice, or it is `gpu`, which this build does not have.
+/// twice, or it is `gpu` in a build without that engine.
 pub fn engines(text: &str) -> Result<Engines, String> {
-    let mut cpu = None;
+    let (mut cpu, mut gpu) = (None, None);
     for engine in text.split('+') {
         let (kind, detail) = engine.split_once(':').map_or((engine, None), |(kind, detail)| (kind, Some(detail)));
-        let choice = match (kind, detail) {
-            ("auto", None) if text == "auto" => CpuEngine::Fastest,
+        let is_again = match (kind, detail) {
+            ("auto", None) if text == "auto" => return Ok(Engines::Auto),
             ("auto", None) => return Err("auto stands alone".to_owned()),
-            ("cpu", None) => CpuEngine::Fastest,
-            ("cpu", Some(name)) => CpuEngine::Only(Backend::named(name).map_err(|error| error.to_string())?),
-            ("gpu", _) => return Err("this program was built without the GPU engine".to_owned()),
-            _ => return Err(format!("unknown engine \"{engine}\": known are auto, cpu, cpu:NAME and gpu")),
+            ("cpu", None) => cpu.replace(CpuEngine::Fastest).is_some(),
+            ("cpu", Some(name)) => {
+                let backend = Backend::named(name).map_err(|error| error.to_string())?;
+                cpu.replace(CpuEngine::Only(backend)).is_some()
+            }
+            ("gpu", _) if !cfg!(feature = "gpu") => {
+                return Err("this program was built without the GPU engine".to_owned());
+            }
+            ("gpu", None) => gpu.replace(GpuEngines::All).is_some(),
+            ("gpu", Some(numbers)) => gpu.replace(GpuEngines::Only(adapter_numbers(numbers)?)).is_some(),
+            _ => return Err(format!("unknown engine \"{engine}\": known are auto, cpu, cpu:NAME, gpu and gpu:N,N")),
         };
-        if cpu.replace(choice).is_some() {
-            return Err("the cpu is named twice".to_owned());
+        if is_again {
+            return Err(format!("the {kind} is named twice"));
         }
     }
-    Ok(Engines { cpu: cpu.ok_or("no engine named")? })
+    Ok(Engines::Named { cpu, gpu })
+}
+
+/// Reads `0` or `0,2`.
+fn adapter_numbers(text: &str) -> Result<Vec<usize>, String> {
+    let mut numbers = Vec::new();
+    for number in text.split(',') {
+        let parsed = number.parse().map_err(|error| format!("number of the adapter, \"{number}\": {error}"))?;
+        if numbers.contains(&parsed) {
+            return Err(format!("adapter {parsed} is named twice"));
+        }
+        numbers.push(parsed);
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
 }
 
 #[cfg(test)]
@@ -113,21 +164,43 @@ mod tests {
         }
     }
 
+    const CPU: Option<CpuEngine> = Some(CpuEngine::Fastest);
+
     #[test]
     fn engines_of_this_cpu() {
-        assert_eq!(engines("auto"), Ok(Engines::default()));
-        assert_eq!(engines("cpu"), Ok(Engines { cpu: CpuEngine::Fastest }));
+        assert_eq!(engines("auto"), Ok(Engines::Auto));
+        assert_eq!(engines("cpu"), Ok(Engines::Named { cpu: CPU, gpu: None }));
         for backend in Backend::available() {
             let named = engines(&format!("cpu:{}", backend.name()));
-            assert_eq!(named, Ok(Engines { cpu: CpuEngine::Only(*backend) }));
+            assert_eq!(named, Ok(Engines::Named { cpu: Some(CpuEngine::Only(*backend)), gpu: None }));
+            assert_eq!(named.expect("it was just read").cpu(), *backend);
+        }
+    }
+
+    #[cfg(feature = "gpu")]
+    #[test]
+    fn engines_of_adapters() {
+        let all = Some(GpuEngines::All);
+        let some = |numbers: &[usize]| Some(GpuEngines::Only(numbers.to_vec()));
+        assert_eq!(engines("gpu"), Ok(Engines::Named { cpu: None, gpu: all.clone() }));
+        assert_eq!(engines("gpu:2,0"), Ok(Engines::Named { cpu: None, gpu: some(&[0, 2]) }));
+        assert_eq!(engines("gpu:0,2+cpu"), Ok(Engines::Named { cpu: CPU, gpu: some(&[0, 2]) }));
+        assert_eq!(engines("cpu+gpu"), Ok(Engines::Named { cpu: CPU, gpu: all }));
+        for text in ["gpu:", "gpu:x", "gpu:0,0", "gpu:0,", "gpu:-1", "gpu+gpu:1", "gpu:0:1", "auto+gpu"] {
+            assert!(engines(text).is_err(), "{text}");
+        }
+    }
+
+    #[cfg(not(feature = "gpu"))]
+    #[test]
+    fn engines_that_are_not_built() {
+        for text in ["gpu", "gpu:0,2", "gpu:0,2+cpu", "cpu+gpu"] {
+            assert_eq!(engines(text), Err("this program was built without the GPU engine".to_owned()), "{text}");
         }
     }
 
     #[test]
     fn engines_that_are_not_there() {
-        for text in ["gpu", "gpu:0,2", "gpu:0,2+cpu", "cpu+gpu"] {
-            assert_eq!(engines(text), Err("this program was built without the GPU engine".to_owned()), "{text}");
-        }
         for text in ["", "cpu+", "+", "cpu:", "cpu:mmx", "cpu+cpu:portable", "auto+cpu", "auto:1", "fpga"] {
             assert!(engines(text).is_err(), "{text}");
         }

@@ -71,6 +71,7 @@ struct Refused<'a> {
 
 impl Check {
     pub(crate) fn run(self) -> Result<(), Failure> {
+        self.work.note_cpu_alone();
         let all = All::new(self.json, &self.work)?;
         all.each(&self.paths, |path, progress| {
             let steps = |step| progress.see(step);
@@ -88,6 +89,7 @@ impl Check {
 
 impl Scrub {
     pub(crate) fn run(self) -> Result<(), Failure> {
+        self.work.note_cpu_alone();
         let all = All::new(self.json, &self.work)?;
         all.each(&self.paths, |path, progress| {
             let steps = |step| progress.see(step);

@@ -58,6 +58,7 @@ struct How {
 
 impl Merge {
     pub(crate) fn run(self) -> Result<(), Failure> {
+        self.how.work.note_cpu_alone();
         let control = self.how.work.control()?;
         let screen = Screen::new(self.how.json);
         let merged = self.how.copy(&self.out, &screen, &control, |options| merge(&self.out, &self.parts, options));
@@ -67,6 +68,7 @@ impl Merge {
 
 impl Compact {
     pub(crate) fn run(self) -> Result<(), Failure> {
+        self.how.work.note_cpu_alone();
         let control = self.how.work.control()?;
         let screen = Screen::new(self.how.json);
         let mut failures = Failures::default();

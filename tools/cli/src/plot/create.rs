@@ -7,15 +7,16 @@ use indicatif::{BinaryBytes, HumanDuration};
 use serde::Serialize;
 use spacetime_kernels::Shape;
 use spacetime_plotter::{
-    Control, CopyOptions, CreateError, CreateOptions, Estimate, PlotParams, Staged, check_room, create, create_staged,
-    estimate,
+    Control, CopyOptions, CreateError, CreateOptions, Estimate, PlotParams, SharedGrower, Staged, check_room, create,
+    create_staged, estimate,
 };
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::many::{self, Count, Made, Makers};
 use super::progress::Screen;
-use super::work::Work;
+use super::work::{Gpus, Work};
 use crate::args::{MinerKey, Size, bytes_32, miner_key, size};
+use crate::gpu::Growers;
 use crate::network::{Network, network};
 use crate::{Failure, FailureExt, keys, out};
 
@@ -85,6 +86,8 @@ pub struct Create {
     json: bool,
     #[command(flatten)]
     work: Work,
+    #[command(flatten)]
+    gpus: Gpus,
 }
 
 /// A plot's name becomes a file's name.
@@ -182,6 +185,7 @@ impl Create {
     fn options<'a>(
         &self,
         engine: &'a spacetime_plotter::Cpu,
+        growers: &'a [SharedGrower],
         control: &'a Control,
         events: spacetime_plotter::Events<'a>,
     ) -> CreateOptions<'a> {
@@ -192,14 +196,19 @@ impl Create {
         CreateOptions {
             engine,
             threads: self.work.threads(),
-            growers: &[],
-            cpu_grows: true,
+            growers,
+            cpu_grows: self.work.cpu_grows(),
             memory: memory.map(|bytes| bytes / side_by_side),
             force: self.force,
             preallocate: !self.no_preallocate,
             control,
             events,
         }
+    }
+
+    /// The GPUs of each folder: plots that grow side by side do not wait for each other's disk.
+    fn growers(&self, params: &PlotParams, plots: u64) -> Result<Vec<Growers>, Failure> {
+        self.gpus.growers(&self.work, params.shape, params.rows.saturating_mul(plots), self.out.len() as u64)
     }
 
     fn estimate(&self, params: &PlotParams, control: &Control) -> Result<(), Failure> {
@@ -210,9 +219,10 @@ impl Create {
             Count::Fill => self.plots_that_fit(params).max(1),
         };
         let fits = self.fits(params, plots)?;
+        let growers = self.growers(params, plots)?;
         let mut disk_bytes = 0;
-        for folder in &self.out {
-            let options = self.options(&engine, control, &|_| ());
+        for (folder, growers) in self.out.iter().zip(&growers) {
+            let options = self.options(&engine, growers, control, &|_| ());
             // A folder that is not there yet has the space of the one that it will be in.
             let Estimate { disk, disk_free, memory, batch_rows, time } =
                 estimate(params, &existing_parent(folder), &options).map_err(|error| super::create_failure(&error))?;
@@ -238,14 +248,13 @@ impl Create {
             }
             let free = disk_free.map_or("unknown".to_owned(), |free| BinaryBytes(free).to_string());
             out::line(format_args!(
-                "{}: {} rows would take {} of disk ({free} free), {} of memory, and about {} with {} on {} threads",
+                "{}: {} rows would take {} of disk ({free} free), {} of memory, and about {} with {}",
                 folder.display(),
                 params.rows,
                 BinaryBytes(disk),
                 BinaryBytes(memory),
                 HumanDuration(time),
-                spacetime_plotter::Engine::name(&engine),
-                self.work.threads(),
+                self.work.who_grows(growers),
             ))?;
             if let Some(taken) = exists {
                 out::line(format_args!("{}: exists, --force would overwrite it", taken.display()))?;
@@ -311,6 +320,9 @@ impl Create {
             check_room(params, &self.out, plots).map_err(|error| super::create_failure(&error))?;
         }
         let engine = self.work.engine();
+        let plots = if let Count::Plots(plots) = count { plots } else { u64::MAX };
+        let growers = self.growers(params, plots)?;
+        info!("growing with {}", self.work.who_grows(&growers[0]));
         let screen = Screen::new(self.json);
         let row_bytes = params.shape.row_bytes() as u64;
         let grow = |folder: &Path, number: u64| -> Result<Made, CreateError> {
@@ -329,14 +341,16 @@ impl Create {
             let shown = if self.staging.is_some() { std::path::absolute(&path).ok() } else { None };
             let progress = screen.start(shown.as_ref().unwrap_or(&path), row_bytes);
             let events = |event| progress.see(event);
-            let options = self.options(&engine, control, &events);
+            let place = self.out.iter().position(|out| out == folder).expect("plots are made in these folders");
+            let options = self.options(&engine, &growers[place], control, &events);
             match &self.staging {
                 None => create(&params, &path, &options).map(Made::Done),
                 Some(staging) => create_staged(&params, &staging.join(&name), &path, &options).map(Made::Staged),
             }
         };
         let copying = || {
-            let CreateOptions { threads, memory, force, preallocate, .. } = self.options(&engine, control, &|_| ());
+            let CreateOptions { threads, memory, force, preallocate, .. } =
+                self.options(&engine, &[], control, &|_| ());
             let hasher = self.work.backend();
             CopyOptions { hasher, threads, memory, force, preallocate, control, steps: &|_| () }
         };

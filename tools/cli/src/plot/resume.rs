@@ -1,15 +1,18 @@
 //! `spacetime plot resume`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
+use spacetime_kernels::Shape;
 use spacetime_plotter::{CopyOptions, CreateError, CreateOptions, Created, Resumed, finished_path, resume_staged};
+use spacetime_prover::{Plot, PlotState};
 use tracing::{info, warn};
 
 use super::inspect::unfinished_in;
 use super::many;
 use super::progress::Screen;
-use super::work::Work;
+use super::work::{Gpus, Work};
+use crate::gpu::Growers;
 use crate::{Failure, Failures};
 
 /// Goes on with plots that were interrupted. With nothing to do it is done.
@@ -26,6 +29,8 @@ pub struct Resume {
     json: bool,
     #[command(flatten)]
     work: Work,
+    #[command(flatten)]
+    gpus: Gpus,
 }
 
 impl Resume {
@@ -42,15 +47,27 @@ impl Resume {
                 files.push(path.clone());
             }
         }
+        let mut growers: Option<(Shape, Growers)> = None;
         for file in files {
-            let row_bytes = row_bytes(&file);
+            // What is wrong with the file is for others to say.
+            let header = Plot::open_any(&file).ok().map(|plot| plot.header().clone());
+            let row_bytes = header.as_ref().map_or(1, |header| header.shape.row_bytes() as u64);
+            if let Some(header) = header.filter(|header| header.state == PlotState::Building)
+                && growers.as_ref().is_none_or(|(shape, _)| *shape != header.shape)
+            {
+                // Those of another shape give their memory back first.
+                drop(growers.take());
+                let [opened] =
+                    self.gpus.growers(&self.work, header.shape, header.rows, 1)?.try_into().expect("one set");
+                growers = Some((header.shape, opened));
+            }
             let progress = screen.start(&finished_path(&file), row_bytes);
             let events = |event| progress.see(event);
             let options = CreateOptions {
                 engine: &engine,
                 threads: self.work.threads(),
-                growers: &[],
-                cpu_grows: true,
+                growers: growers.as_ref().map_or(&[], |(_, growers)| growers),
+                cpu_grows: self.work.cpu_grows(),
                 memory: self.work.memory_bytes(),
                 force: self.force,
                 preallocate: true,
@@ -94,10 +111,4 @@ impl Resume {
             }
         }
     }
-}
-
-/// Bytes of a row of the plot at `path`, for the progress bar; what is wrong
-/// with the file is for others to say.
-fn row_bytes(path: &Path) -> u64 {
-    spacetime_prover::Plot::open_any(path).map_or(1, |plot| plot.header().shape.row_bytes() as u64)
 }

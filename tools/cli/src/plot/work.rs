@@ -5,17 +5,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use spacetime_kernels::Backend;
-use spacetime_plotter::{Control, Cpu};
+use spacetime_kernels::{Backend, Shape};
+use spacetime_plotter::{Control, Cpu, Engine, SharedGrower};
 
 use crate::Failure;
 use crate::args::{Engines, Rate, Size, engines, rate, size};
+use crate::gpu::{self, Growers};
 use crate::interrupt::Interrupt;
 
 /// Flags of every verb that grows or moves cells.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Work {
-    /// What grows and hashes: auto, cpu, cpu:portable, cpu:shani, cpu:avx2 or cpu:avx512.
+    /// What grows and hashes: auto, cpu, cpu:portable, cpu:shani, cpu:avx2 or cpu:avx512; gpu or gpu:0,2;
+    /// several joined by +, as gpu:0,2+cpu. Auto takes the CPU, and every GPU that is no software.
     #[arg(long, env = "SPACETIME_BACKEND", default_value = "auto", value_parser = engines, value_name = "BACKEND")]
     backend: Engines,
     /// Threads that grow. Default: one for each CPU.
@@ -32,15 +34,55 @@ pub(crate) struct Work {
     max_rate: Option<Rate>,
 }
 
+/// Flags of the verbs that GPUs grow rows for.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Gpus {
+    /// Memory of each GPU that may be used, such as 16GiB. Default: most of it.
+    #[arg(long, env = "SPACETIME_GPU_MEMORY", value_parser = size, value_name = "SIZE")]
+    gpu_memory: Option<Size>,
+    /// Queues opened on each GPU: a second one may hide what the first waits for. `bench gpu` measures both.
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=4), default_value = "1", value_name = "N")]
+    gpu_queues: u8,
+}
+
+impl Gpus {
+    /// The GPUs that `work` names, to grow `rows` rows of `shape`, for each of `sets` plots side by side.
+    pub(crate) fn growers(&self, work: &Work, shape: Shape, rows: u64, sets: u64) -> Result<Vec<Growers>, Failure> {
+        let memory_bytes = self.gpu_memory.map(|size| size.bytes);
+        gpu::growers(&work.backend, shape, rows, gpu::Use { memory_bytes, queues: u64::from(self.gpu_queues), sets })
+    }
+}
+
 impl Work {
-    /// The engine that grows.
+    /// Whether the CPU grows rows, too.
+    pub(crate) fn cpu_grows(&self) -> bool {
+        self.backend.cpu_grows()
+    }
+
+    /// Who grows rows, for people: `cpu:avx512 on 16 threads and gpu:0 (NVIDIA H200)`.
+    pub(crate) fn who_grows(&self, growers: &[SharedGrower]) -> String {
+        let cpu = format!("{} on {} threads", self.engine().name(), self.threads());
+        let mut names: Vec<String> =
+            growers.iter().map(|grower| grower.lock().expect("nothing grows yet").name()).collect();
+        if self.cpu_grows() || names.is_empty() {
+            names.insert(0, cpu);
+        }
+        names.join(" and ")
+    }
+
+    /// Says so if GPUs are named for work that the CPU does alone.
+    pub(crate) fn note_cpu_alone(&self) {
+        self.backend.note_cpu_alone();
+    }
+
+    /// The engine of the CPU.
     pub(crate) fn engine(&self) -> Cpu {
         Cpu(self.backend())
     }
 
     /// The backend that hashes.
     pub(crate) fn backend(&self) -> Backend {
-        self.backend.cpu.backend()
+        self.backend.cpu()
     }
 
     /// Threads that grow.

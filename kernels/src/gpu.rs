@@ -28,3 +28,4 @@ pub use grower::GpuGrower;
 pub use meter::{Meter, Rate};
 pub use scorer::GpuScorer;
 pub use self_test::SelfTestError;
+pub use spacetime_shaders::Shader;

@@ -7,12 +7,11 @@
 use std::collections::VecDeque;
 
 use proptest::prelude::*;
-use spacetime_kernels::gpu::{Adapter, GpuError, OpenOptions, SelfTestError, adapters};
+use spacetime_kernels::gpu::{Adapter, GpuError, OpenOptions, Rewrite, SelfTestError, Shader, adapters};
 use spacetime_kernels::{
     Backend, Best, BulkError, BulkGrower, BulkScorer, BulkWork, Cell, Challenge, Grower, Lot, MAX_CHALLENGES, Part,
     PlotKey, Proceed, RowIndex, Run, Shape, tagged_hash,
 };
-use spacetime_shaders::Shader;
 
 /// Some memory: software adapters are slow, and a test wants more than one table and lot.
 const MEMORY: OpenOptions = OpenOptions { memory_bytes: Some(4 << 20), rewrite: None, unchecked: false };
@@ -320,7 +319,7 @@ fn rewritten(shader: Shader, source: String, name: &str, from: &str, to: &str) -
 
 #[test]
 fn a_lying_adapter_is_refused() {
-    let lies: [(spacetime_kernels::gpu::Rewrite, fn(&SelfTestError) -> bool); 5] = [
+    let lies: [(Rewrite, fn(&SelfTestError) -> bool); 5] = [
         // The first round does not see the cell before the one before.
         (
             |shader, source| rewritten(shader, source, "grow", "((index - 2u)", "((index - 1u)"),
@@ -360,11 +359,11 @@ fn a_lying_adapter_is_refused() {
                 other => panic!("{other:?}"),
             }
         }
-        let rewrite: spacetime_kernels::gpu::Rewrite =
+        let rewrite: Rewrite =
             |shader, source| rewritten(shader, source, "score", "return x.b.w < y.b.w;", "return false;");
         // The last word decides too rarely to matter; the first must.
         adapter.open_scorer(&OpenOptions { rewrite: Some(rewrite), ..MEMORY }).expect("nothing is seen to differ");
-        let rewrite: spacetime_kernels::gpu::Rewrite =
+        let rewrite: Rewrite =
             |shader, source| rewritten(shader, source, "score", "return x.a.x < y.a.x;", "return x.a.x > y.a.x;");
         let refused = adapter.open_scorer(&OpenOptions { rewrite: Some(rewrite), ..MEMORY }).map(|_| ());
         assert!(
@@ -377,7 +376,7 @@ fn a_lying_adapter_is_refused() {
 #[test]
 fn a_shader_that_does_not_compile_is_an_error() {
     each_adapter(|adapter| {
-        let rewrite: spacetime_kernels::gpu::Rewrite = |_, source| source + "}";
+        let rewrite: Rewrite = |_, source| source + "}";
         let refused = adapter.open(shape(6, 5), &OpenOptions { rewrite: Some(rewrite), ..MEMORY }).map(|_| ());
         assert!(matches!(refused, Err(GpuError::Bulk(_))), "{refused:?}");
     });

@@ -7,6 +7,7 @@ use super::fake::{Gate, Knobs, Lie, knobs};
 use super::*;
 use crate::SharedGrower;
 use crate::create::estimate;
+use crate::memory::sizes;
 
 /// The finished file, made by the CPU alone.
 fn expected(plan: &Plan) -> Vec<u8> {
@@ -270,4 +271,28 @@ fn estimates_count_on_the_cards() {
     let growers = [Knobs { lost_after: Some(0), ..knobs() }.card()];
     let lost = CreateOptions { growers: &growers, ..options };
     assert!(matches!(estimate(&params, Path::new("."), &lost), Err(CreateError::Grower(BulkError::Lost { .. }))));
+}
+
+#[test]
+fn memory_bounds_batches_and_window() {
+    let plan = plan(1 << 20, 1 << 16);
+    let layout = plan.layout().expect("a layout");
+    let growers = [0, 1].map(|_| Knobs { rows_in_flight: 50_000, ..knobs() }.card());
+    let control = Control::default();
+    let mut last = 0;
+    for memory in [600 << 10, 1 << 20, 4 << 20, 256 << 20] {
+        let memory = memory + crate::write::WRITE_BYTES as u64;
+        let options = CreateOptions { growers: &growers, memory: Some(memory), ..options(&control) };
+        let sizes = sizes(&plan.header, &layout, &options).expect("a batch fits");
+        assert!(sizes.bytes <= memory && sizes.window >= 3 * 8, "{sizes:?} in {memory} bytes");
+        assert!(sizes.batch_rows > last, "more memory, larger batches: {sizes:?}");
+        last = sizes.batch_rows;
+    }
+    assert!(matches!(
+        sizes(&plan.header, &layout, &CreateOptions { growers: &growers, memory: Some(1), ..options(&control) }),
+        Err(CreateError::SmallBudget { .. })
+    ));
+    // Who grows alone hands over in order, so that nothing waits.
+    let alone = sizes(&plan.header, &layout, &options(&control)).expect("a batch fits");
+    assert_eq!(alone.window, usize::MAX);
 }

@@ -29,6 +29,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use thiserror::Error;
 
+pub use buffer::Buffer;
 pub use cancel::Cancel;
 pub use clock::{Clock, SystemClock};
 pub use discover::{MAX_PLOTS, Refusal, Refused};
@@ -39,8 +40,6 @@ pub use report::{Ended, FoundLeaf, Missed, PlotReport, ScorerReport, SearchRepor
 pub use scorers::{Aside, MAX_SCORERS, Scorers, ScorersError, Wrong};
 pub use search::{MAX_THREADS, SearchError, SearchOptions, Strategy};
 
-#[cfg(test)]
-pub(crate) use buffer::Buffer;
 use disks::Disk;
 
 use crate::platform::DIRECT_ALIGNMENT;

@@ -12,7 +12,7 @@ pub use positioned::{read_exact_at, write_all_at};
 
 /// What offset, length and memory of a direct read are multiples of: a page,
 /// and no less than the logical sectors of the disks there are.
-pub(crate) const DIRECT_ALIGNMENT: usize = 4096;
+pub const DIRECT_ALIGNMENT: usize = 4096;
 
 /// Which file it is and which state of it: equal as long as nobody replaced or wrote it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl FileId {
 }
 
 /// Opens `path` for reads past the page cache; `None` where there is no such thing.
-pub(crate) fn open_direct(path: &Path) -> Option<File> {
+pub fn open_direct(path: &Path) -> Option<File> {
     #[cfg(target_os = "linux")]
     {
         use std::os::unix::fs::OpenOptionsExt;
@@ -72,7 +72,7 @@ pub(crate) fn open_direct(path: &Path) -> Option<File> {
 ///
 /// # Errors
 /// What the system says; [`io::ErrorKind::UnexpectedEof`] if the file ends before `buffer` is full.
-pub(crate) fn read_direct(file: &File, buffer: &mut [u8], offset_bytes: u64) -> io::Result<bool> {
+pub fn read_direct(file: &File, buffer: &mut [u8], offset_bytes: u64) -> io::Result<bool> {
     #[cfg(target_os = "linux")]
     {
         use rustix::io::Errno;
@@ -102,7 +102,7 @@ pub(crate) fn read_direct(file: &File, buffer: &mut [u8], offset_bytes: u64) -> 
 ///
 /// # Errors
 /// As [`read_exact_at`].
-pub(crate) fn read_passing_by(file: &File, buffer: &mut [u8], offset_bytes: u64) -> io::Result<()> {
+pub fn read_passing_by(file: &File, buffer: &mut [u8], offset_bytes: u64) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {
         use rustix::io::ReadWriteFlags;

@@ -4,7 +4,7 @@ use crate::platform::DIRECT_ALIGNMENT;
 
 /// Bytes that begin on a page.
 #[derive(Debug)]
-pub(crate) struct Buffer {
+pub struct Buffer {
     /// Never grows, so never moves.
     bytes: Vec<u8>,
     start: usize,
@@ -12,17 +12,22 @@ pub(crate) struct Buffer {
 }
 
 impl Buffer {
-    pub(crate) fn new(len: usize) -> Self {
+    /// `len` bytes, all zero.
+    #[must_use]
+    pub fn new(len: usize) -> Self {
         let bytes = vec![0; len + DIRECT_ALIGNMENT];
         let start = bytes.as_ptr().addr().wrapping_neg() % DIRECT_ALIGNMENT;
         Self { bytes, start, len }
     }
 
-    pub(crate) fn as_slice(&self) -> &[u8] {
+    /// All of them.
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
         &self.bytes[self.start..][..self.len]
     }
 
-    pub(crate) fn as_mut_slice(&mut self) -> &mut [u8] {
+    /// All of them, to be filled.
+    pub fn as_mut_slice(&mut self) -> &mut [u8] {
         &mut self.bytes[self.start..][..self.len]
     }
 }

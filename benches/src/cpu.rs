@@ -58,8 +58,8 @@ pub struct Measurement {
     pub job: Job,
     /// A second (of processor time with one thread, of the clock with several),
     /// all threads together: compressions, pairs, compressions (growing),
-    /// leaves (scoring). With several challenges it counts scores: leaves times
-    /// challenges.
+    /// leaves (scoring), proofs (checking). With several challenges it counts
+    /// scores: leaves times challenges.
     pub rate: f64,
     /// log2 of the columns of the rows grown.
     pub p: u8,
@@ -93,8 +93,14 @@ pub fn measure(options: &Options, mut on_result: impl FnMut(&Measurement)) {
 }
 
 /// The jobs and the challenges in one pass.
-const JOBS: [(Job, usize); 5] =
-    [(Job::Compress, 1), (Job::Pairs, 1), (Job::Grow, 1), (Job::Score, MAX_CHALLENGES), (Job::Score, 1)];
+const JOBS: [(Job, usize); 6] = [
+    (Job::Compress, 1),
+    (Job::Pairs, 1),
+    (Job::Grow, 1),
+    (Job::Check, 1),
+    (Job::Score, MAX_CHALLENGES),
+    (Job::Score, 1),
+];
 
 /// `hashtree` and the jobs of `backend` in turn on this thread.
 pub fn on_one_thread(options: &Options, backend: Backend) -> Vec<Measurement> {
@@ -121,7 +127,11 @@ pub fn on_one_thread(options: &Options, backend: Backend) -> Vec<Measurement> {
 }
 
 /// One job on all threads, each with input and tables of its own.
-fn on_threads(options: &Options, backend: Backend, job: Job, challenges: usize) -> Measurement {
+///
+/// # Panics
+/// As [`Workload::new`].
+#[must_use]
+pub fn on_threads(options: &Options, backend: Backend, job: Job, challenges: usize) -> Measurement {
     let mut measurement = options.result(Contender::Ours(backend), options.threads, job, challenges);
     let share = options.budget / 2 / (options.backends.len() * JOBS.len()).max(1) as u32;
     let (together, enough, start) = (Barrier::new(options.threads), AtomicBool::new(false), Instant::now());
@@ -189,6 +199,16 @@ impl Options {
             rounds: self.shape.rounds(),
             challenges: (job == Job::Score).then_some(challenges),
         }
+    }
+}
+
+impl Measurement {
+    /// What is set against the rate of bare compressions: a proof counts as the
+    /// compressions that grow its row, everything else as it is counted.
+    #[must_use]
+    pub fn rate_beside_bare(&self) -> f64 {
+        let shape = Shape::new(self.p, self.rounds).expect("it was measured");
+        if self.job == Job::Check { self.rate * shape.compressions_per_row() as f64 } else { self.rate }
     }
 }
 

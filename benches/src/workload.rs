@@ -5,8 +5,11 @@ use std::sync::Once;
 
 use serde::Serialize;
 use spacetime_kernels::{
-    Backend, Best, Cell, Challenge, Grower, MAX_CHALLENGES, PlotKey, RowIndex, Shape, tagged_hash,
+    Backend, Best, Cell, CellRequest, Challenge, ColumnIndex, Grower, MAX_CHALLENGES, PlotKey, RowIndex, Shape,
+    network_tag, plot_id, score, tagged_hash,
 };
+use spacetime_prover::tree::fold;
+use spacetime_prover::{Expected, Proof, verify_batch};
 
 /// Pairs hashed, and half the leaves scored, in one pass: 2 MiB of input, as a
 /// strip of a plot has, and too much for the first-level cache.
@@ -16,6 +19,8 @@ pub const LEAVES: usize = 1 << 16;
 /// Blocks that bare compression goes around: few enough to stay in the
 /// first-level cache, for its rate has nothing to do with memory.
 const BLOCKS: usize = 4;
+/// Rows of the plots that proofs are from: 1 TiB at the main parameters.
+const PROOF_ROWS: u64 = 1 << 22;
 /// Compressions in each lane in one pass.
 const CHAIN: usize = 2048;
 
@@ -33,6 +38,9 @@ pub enum Job {
     /// Scores of leaves, the best kept. With several challenges in a pass each
     /// leaf has as many scores.
     Score,
+    /// Proofs judged together, whole: paths and scores, and every row grown
+    /// again, as many side by side as the backend has lanes. Counted in proofs.
+    Check,
 }
 
 /// Who does it.
@@ -59,7 +67,7 @@ impl Contender {
 /// A job with its input and output.
 pub struct Workload {
     run: Box<dyn FnMut() + Send>,
-    /// Units of work that one pass does: compressions, pairs or scores.
+    /// Units of work that one pass does: compressions, pairs, scores or proofs.
     pub units: u64,
 }
 
@@ -79,6 +87,7 @@ impl Workload {
             (Contender::Ours(backend), Job::Pairs) => Self::pairs(backend),
             (Contender::Ours(backend), Job::Grow) => Self::grow(backend, shape),
             (Contender::Ours(backend), Job::Score) => Self::score(backend, challenges),
+            (Contender::Ours(backend), Job::Check) => Self::check(backend, shape),
         }
     }
 
@@ -149,6 +158,45 @@ impl Workload {
         };
         Self { run: Box::new(run), units }
     }
+
+    fn check(backend: Backend, shape: Shape) -> Self {
+        let proofs = proofs(backend, shape);
+        let units = proofs.len() as u64;
+        let run = move || {
+            let batch: Vec<_> = proofs.iter().map(|(proof, expected)| (proof, expected)).collect();
+            let results = verify_batch(black_box(&batch), Some(backend));
+            assert!(results.iter().all(Result::is_ok), "true proofs are taken");
+        };
+        Self { run: Box::new(run), units }
+    }
+}
+
+/// A proof for each lane, with what it is held to: from plots of [`PROOF_ROWS`]
+/// rows, of which one row each was grown; the rest of the tree is made up.
+fn proofs(backend: Backend, shape: Shape) -> Vec<(Proof, Expected)> {
+    let (network, miner_key, challenge) = (network_tag("bench"), [7; 48], Challenge([7; 32]));
+    let (column, siblings) = (shape.columns() as u32 / 2, PROOF_ROWS.ilog2() + u32::from(shape.log2_columns()));
+    let requests: Vec<_> = (0..backend.lanes() as u64)
+        .map(|lane| {
+            let key = PlotKey::derive(&network, &miner_key, &[lane as u8; 32], shape);
+            CellRequest { key, row: RowIndex(lane), column: ColumnIndex(column) }
+        })
+        .collect();
+    let mut leaves = vec![[0; 32]; requests.len()];
+    Grower::new(backend, shape).grow_cells(&requests, &mut leaves);
+    let proof = |(request, leaf): (CellRequest, Cell)| {
+        let leaf_index = u64::from(column) * PROOF_ROWS + request.row.0;
+        let siblings = cells(siblings as usize);
+        let root = fold(&leaf, leaf_index, &siblings);
+        let seed = [request.row.0 as u8; 32];
+        let proof = Proof { challenge: challenge.0, column, seed, rows: PROOF_ROWS, leaf, leaf_index, siblings, root };
+        let plot_id = plot_id(&request.key, PROOF_ROWS, &root);
+        let column = request.column;
+        let (score, target) = (Some(score(&challenge, &leaf)), None);
+        let root = Some(root);
+        (proof, Expected { network, miner_key, shape, challenge, column, plot_id, root, score, target })
+    };
+    requests.into_iter().zip(leaves).map(proof).collect()
 }
 
 fn cells(count: usize) -> Vec<Cell> {

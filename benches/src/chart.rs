@@ -69,7 +69,7 @@ impl Chart {
         let mut svg = String::new();
         let area = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
         area.fill(&WHITE).map_err(refused)?;
-        let title = Text::new(plain(&self.title), (16, 14), (FONT, 20).into_font());
+        let title = Text::new(plain(&self.title), (16, 14), (FONT, 24).into_font());
         area.draw(&title).map_err(refused)?;
         let mut top = TITLE_HEIGHT;
         for (group, height) in self.groups.iter().zip(heights) {
@@ -98,7 +98,7 @@ impl Group {
         // Downwards, each bar a unit high.
         let rows = self.bars.len() as f64..0.0;
         let mut chart = ChartBuilder::on(own)
-            .caption(plain(&self.title), (FONT, 16))
+            .caption(plain(&self.title), (FONT, 19))
             .margin_right(16)
             .set_label_area_size(LabelAreaPosition::Left, LABELS_WIDTH)
             .set_label_area_size(LabelAreaPosition::Bottom, AXIS_HEIGHT)
@@ -106,9 +106,9 @@ impl Group {
             .map_err(refused)?;
         let mut mesh = chart.configure_mesh();
         mesh.disable_y_mesh().y_labels(0).x_labels(6).x_desc(plain(&self.unit));
-        mesh.x_label_formatter(&|value| number(*value)).label_style((FONT, 13)).light_line_style(TRANSPARENT);
+        mesh.x_label_formatter(&|value| number(*value)).label_style((FONT, 16)).light_line_style(TRANSPARENT);
         mesh.draw().map_err(refused)?;
-        let style = |position| (FONT, 13).into_font().color(&BLACK).pos(Pos::new(position, VPos::Center));
+        let style = |position| (FONT, 16).into_font().color(&BLACK).pos(Pos::new(position, VPos::Center));
         for (row, bar) in (0..).map(f64::from).zip(&self.bars) {
             // Not a number is drawn as nothing, and written as what it is.
             let value = bar.value.clamp(0.0, end);

@@ -42,7 +42,7 @@ impl Default for Options {
             shape: Shape::new(13, 31).expect("the main network's shape"),
             threads: thread::available_parallelism().map_or(1, usize::from),
             turns: 7,
-            budget: Duration::from_secs(24),
+            budget: Duration::from_secs(15),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! would take it (PROTOCOL §11).
 
 use std::fmt::{self, Display};
+use std::time::Duration;
 
 use spacetime_kernels::{Shape, network_tag};
 
@@ -26,14 +27,47 @@ pub struct Rules {
     pub rounds: u8,
     /// Fewest rows of a plot.
     pub min_rows: u64,
+    /// From one challenge to the next.
+    pub epoch: Duration,
+    /// From a challenge to the last moment that a proof counts.
+    pub window: Duration,
+    /// Challenges for one column.
+    pub beacon_interval: usize,
+}
+
+impl Rules {
+    /// From one column to the next.
+    #[must_use]
+    pub fn group(&self) -> Duration {
+        self.epoch * self.beacon_interval as u32
+    }
 }
 
 /// The networks of PROTOCOL §11.
 pub const KNOWN: [Rules; 3] = [
-    Rules { name: "main", log2_columns: 13, rounds: 31, min_rows: 4096 },
-    Rules { name: "test", log2_columns: 10, rounds: 7, min_rows: 256 },
-    Rules { name: "local", log2_columns: 6, rounds: 5, min_rows: 16 },
+    MAIN,
+    Rules { name: "test", log2_columns: 10, rounds: 7, min_rows: 256, ..MAIN },
+    Rules {
+        name: "local",
+        log2_columns: 6,
+        rounds: 5,
+        min_rows: 16,
+        epoch: Duration::from_secs(1),
+        window: Duration::from_millis(600),
+        beacon_interval: 4,
+    },
 ];
+
+/// The main network, of which anything is said where no network is named.
+pub const MAIN: Rules = Rules {
+    name: "main",
+    log2_columns: 13,
+    rounds: 31,
+    min_rows: 4096,
+    epoch: Duration::from_secs(10),
+    window: Duration::from_secs(8),
+    beacon_interval: 8,
+};
 
 /// Reads a network's name.
 ///
@@ -71,10 +105,16 @@ impl Network {
         KNOWN.iter().find(|rules| rules.name == self.0)
     }
 
+    /// What the known network with this tag asks for.
+    #[must_use]
+    pub fn rules_of(tag: &[u8; 32]) -> Option<&'static Rules> {
+        KNOWN.iter().find(|rules| network_tag(rules.name) == *tag)
+    }
+
     /// The name of a known network with this tag.
     #[must_use]
     pub fn name_of(tag: &[u8; 32]) -> Option<&'static str> {
-        KNOWN.iter().map(|rules| rules.name).find(|name| network_tag(name) == *tag)
+        Self::rules_of(tag).map(|rules| rules.name)
     }
 
     /// Why the network would not take a plot like this, one line each; none if it would.
@@ -127,6 +167,7 @@ mod tests {
         }
         assert_eq!(Network::name_of(&network_tag("test")), Some("test"));
         assert_eq!(Network::name_of(&network_tag("public")), None);
+        assert_eq!(KNOWN.map(|rules| rules.group().as_secs()), [80, 80, 4]);
     }
 
     #[test]

@@ -74,6 +74,37 @@ fn allow_open_files() {
     }
 }
 
+/// Opens the plots in `paths`, and warns of those that are unusual.
+///
+/// # Errors
+/// If none can be used.
+pub(crate) fn open_farm(paths: &[PathBuf], options: FarmOptions) -> Result<Farm, Failure> {
+    allow_open_files();
+    let farm = Farm::open(paths, options).map_err(Failure::usage)?;
+    if farm.plots().is_empty() {
+        let mut failures = Failures::default();
+        farm.refused().iter().for_each(|refused| failures.push(refusal(&refused.why)));
+        failures.end()?;
+        return Err(Failure::failed(format!("{}: no plot in it", paths[0].display())));
+    }
+    for plot in farm.plots() {
+        let header = plot.plot().header();
+        for warning in warnings_of(&header.network, header.shape, header.rows) {
+            warn!("{}: {warning}", plot.path().display());
+        }
+    }
+    Ok(farm)
+}
+
+/// A path that a farm does not use, with its exit code.
+pub(crate) fn refusal(why: &Refusal) -> Failure {
+    let code = match why {
+        Refusal::Plot(error) => plot_code(error),
+        _ => Code::Failed,
+    };
+    Failure::new(code, why)
+}
+
 impl Prove {
     pub(crate) fn run(self) -> Result<(), Failure> {
         // The clock runs from here: opening plots takes time, too.
@@ -98,28 +129,8 @@ impl Prove {
             scorers: gpu::scorers(&self.backend)?,
             ..defaults
         };
-        allow_open_files();
-        let farm = Farm::open(&self.paths, options).map_err(Failure::usage)?;
-        let refused = farm.refused();
-        if farm.plots().is_empty() {
-            let mut failures = Failures::default();
-            for refused in &refused {
-                let code = match &*refused.why {
-                    Refusal::Plot(error) => plot_code(error),
-                    _ => Code::Failed,
-                };
-                failures.push(Failure::new(code, &refused.why));
-            }
-            failures.end()?;
-            return Err(Failure::failed(format!("{}: no plot in it", self.paths[0].display())));
-        }
-        for plot in farm.plots() {
-            let header = plot.plot().header();
-            for warning in warnings_of(&header.network, header.shape, header.rows) {
-                warn!("{}: {warning}", plot.path().display());
-            }
-        }
-        refused.iter().for_each(|refused| warn!("not used: {}", refused.why));
+        let farm = open_farm(&self.paths, options)?;
+        farm.refused().iter().for_each(|refused| warn!("not used: {}", refused.why));
         Ok(farm)
     }
 

@@ -30,6 +30,7 @@ fn kernels(criterion: &mut Criterion) {
     for (p, rounds) in [(4, 1), (8, 5), (10, 7), (13, 31)] {
         bench(criterion, &format!("grow p={p} R={rounds}"), Job::Grow, shape(p, rounds), 1);
     }
+    bench(criterion, "check p=13 R=31", Job::Check, shape(13, 31), 1);
     for challenges in [1, MAX_CHALLENGES] {
         bench(criterion, &format!("score {challenges}"), Job::Score, shape(13, 31), challenges);
     }

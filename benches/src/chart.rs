@@ -49,9 +49,13 @@ impl Bar {
 const WIDTH: u32 = 960;
 const TITLE_HEIGHT: u32 = 48;
 const BAR_HEIGHT: u32 = 26;
-const AROUND_BARS: u32 = 90;
+const AROUND_BARS: u32 = 98;
 const LABELS_WIDTH: u32 = 330;
 const AXIS_HEIGHT: u32 = 44;
+
+/// Most letters that fit.
+const TITLE_LETTERS: usize = 76;
+const LABEL_LETTERS: usize = 42;
 
 /// The part of an axis that the longest bar takes: its value is written behind it.
 const LONGEST: f64 = 0.85;
@@ -69,7 +73,7 @@ impl Chart {
         let mut svg = String::new();
         let area = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
         area.fill(&WHITE).map_err(refused)?;
-        let title = Text::new(plain(&self.title), (16, 14), (FONT, 24).into_font());
+        let title = Text::new(fitting(&self.title, TITLE_LETTERS), (16, 14), (FONT, 24).into_font());
         area.draw(&title).map_err(refused)?;
         let mut top = TITLE_HEIGHT;
         for (group, height) in self.groups.iter().zip(heights) {
@@ -98,14 +102,15 @@ impl Group {
         // Downwards, each bar a unit high.
         let rows = self.bars.len() as f64..0.0;
         let mut chart = ChartBuilder::on(own)
-            .caption(plain(&self.title), (FONT, 19))
+            .caption(fitting(&self.title, TITLE_LETTERS), (FONT, 19))
             .margin_right(16)
+            .margin_bottom(8)
             .set_label_area_size(LabelAreaPosition::Left, LABELS_WIDTH)
             .set_label_area_size(LabelAreaPosition::Bottom, AXIS_HEIGHT)
             .build_cartesian_2d(0.0..end, rows)
             .map_err(refused)?;
         let mut mesh = chart.configure_mesh();
-        mesh.disable_y_mesh().y_labels(0).x_labels(6).x_desc(plain(&self.unit));
+        mesh.disable_y_mesh().y_labels(0).x_labels(6).x_desc(fitting(&self.unit, TITLE_LETTERS));
         mesh.x_label_formatter(&|value| number(*value)).label_style((FONT, 16)).light_line_style(TRANSPARENT);
         mesh.draw().map_err(refused)?;
         let style = |position| (FONT, 16).into_font().color(&BLACK).pos(Pos::new(position, VPos::Center));
@@ -117,7 +122,7 @@ impl Group {
             chart.plotting_area().draw(&Rectangle::new(corners, BAR_COLOUR.filled())).map_err(refused)?;
             let at = |value| chart.plotting_area().map_coordinate(&(value, row + 0.5));
             let ((left, middle), (right, _)) = (at(0.0), at(value));
-            let label = Text::new(plain(&bar.label), (left - 8, middle), style(HPos::Right));
+            let label = Text::new(fitting(&bar.label, LABEL_LETTERS), (left - 8, middle), style(HPos::Right));
             let value = Text::new(number(bar.value), (right + 6, middle), style(HPos::Left));
             all.draw(&label).and_then(|()| all.draw(&value)).map_err(refused)?;
         }
@@ -129,10 +134,15 @@ fn refused(error: impl std::fmt::Display) -> ChartError {
     ChartError(error.to_string())
 }
 
-/// Characters that no XML document may hold, control characters above all, are replaced.
-fn plain(text: &str) -> String {
-    let allowed = |character: char| !character.is_control() && !matches!(character, '\u{fffe}' | '\u{ffff}');
-    text.chars().map(|character| if allowed(character) { character } else { '\u{fffd}' }).collect()
+/// The last `letters` of a text: of paths the end tells more. Characters that
+/// no XML document may hold, control characters above all, are replaced.
+fn fitting(text: &str, letters: usize) -> String {
+    let allowed = |letter: char| !letter.is_control() && !matches!(letter, '\u{fffe}' | '\u{ffff}');
+    let plain = text.chars().map(|letter| if allowed(letter) { letter } else { '\u{fffd}' });
+    match text.chars().count().checked_sub(letters) {
+        None | Some(0) => plain.collect(),
+        Some(more) => std::iter::once('…').chain(plain.skip(more + 1)).collect(),
+    }
 }
 
 /// Three digits or more, and no decimals that nobody reads.
@@ -198,6 +208,13 @@ mod tests {
     fn nothing_measured_is_a_chart_too() {
         let empty = Chart { groups: vec![Group::default()], ..Chart::default() };
         check_xml(&empty.svg().expect("a chart")).expect("well-formed");
+    }
+
+    #[test]
+    fn long_texts_keep_their_end() {
+        assert_eq!(fitting("/mnt/disk1", 10), "/mnt/disk1");
+        assert_eq!(fitting("/mnt/disk1", 6), "…disk1");
+        assert_eq!(fitting("a\nb\u{ffff}", 9), "a\u{fffd}b\u{fffd}");
     }
 
     #[test]

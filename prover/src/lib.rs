@@ -20,9 +20,7 @@ mod verify;
 pub use farm::{Farm, FarmOptions, SearchOptions, SearchReport, Strategy};
 pub use header::{HEADER_BYTES, HeaderError, PlotHeader, PlotState};
 pub use layout::{Layout, LayoutError, Strip};
-pub use platform::{
-    DIRECT_ALIGNMENT, forget, open_direct, read_direct, read_exact_at, read_passing_by, write_all_at,
-};
+pub use platform::{DIRECT_ALIGNMENT, forget, open_direct, read_direct, read_exact_at, read_passing_by, write_all_at};
 pub use plot::{Plot, PlotError};
 pub use proof::{MAX_SIBLINGS, Proof, ProofRecord};
 pub use verify::{Expected, VerifyError, check, verify, verify_batch};

@@ -32,7 +32,7 @@ impl TestFile {
     /// If it is no folder, cannot be written, has no room, or `bytes` are too few.
     pub fn create(folder: &Path, bytes: u64) -> Result<Self, DiskError> {
         let io = |doing| move |source| DiskError::Io { path: folder.to_owned(), doing, source };
-        if !std::fs::metadata(folder).map_err(io("cannot use it"))?.is_dir() {
+        if !std::fs::metadata(folder).map_err(io("cannot look at it"))?.is_dir() {
             return Err(DiskError::NotAFolder(folder.to_owned()));
         }
         if bytes < LEAST_BYTES {

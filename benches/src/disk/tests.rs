@@ -83,10 +83,8 @@ fn what_is_written_is_random_and_whole() {
 fn strips_lie_as_in_a_plot() {
     for file_bytes in [LEAST_BYTES, 1 << 30, 16 << 30, 1 << 40] {
         let layout = layout_in(file_bytes);
-        let places =
-            |job| Places { job, file_bytes, layout: &layout, seed: u64::MAX - 3 };
-        let strips: Vec<u64> =
-            (0..100).map(|at| places(Job::StripRead).offset(at).expect("there is no end")).collect();
+        let places = |job| Places { job, file_bytes, layout: &layout, seed: u64::MAX - 3 };
+        let strips: Vec<u64> = (0..100).map(|at| places(Job::StripRead).offset(at).expect("there is no end")).collect();
         for (at, offset) in (0..).zip(&strips) {
             assert!(offset + STRIP_BYTES <= file_bytes);
             let (segment, inside) = ((offset - 4096) / (layout.columns() * STRIP_BYTES), (offset - 4096) % STRIP_BYTES);

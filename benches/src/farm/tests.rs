@@ -80,8 +80,12 @@ fn rehearsal(window: Duration, budget: Duration, a_read_takes: Duration) -> Rehe
     (1..=2).for_each(|seed| plot(folder.path(), seed));
     let slow = Arc::new(SlowDisks { began: Instant::now(), a_read_takes, hands: Mutex::default() });
     let disks = TimedDisks::new(Arc::clone(&slow) as _, Arc::clone(&slow) as _);
-    let options =
-        FarmOptions { queue_depth: 1, block_bytes: 4096, disks: Arc::clone(&disks) as _, clock: Arc::clone(&slow) as _ };
+    let options = FarmOptions {
+        queue_depth: 1,
+        block_bytes: 4096,
+        disks: Arc::clone(&disks) as _,
+        clock: Arc::clone(&slow) as _,
+    };
     let farm = Farm::open([folder.path()], options).expect("good options");
     let options = Options {
         window,

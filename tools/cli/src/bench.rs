@@ -9,7 +9,10 @@ mod disk;
 mod farm;
 mod limits;
 
+use std::time::Duration;
+
 use clap::Subcommand;
+use indicatif::ProgressBar;
 
 use crate::Failure;
 
@@ -34,4 +37,14 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Disk(disk) => disk.run(),
         Verb::Farm(farm) => farm.run(),
     }
+}
+
+/// Says on a terminal that work goes on; taken away when it is dropped.
+fn waiting(json: bool, what: &'static str) -> ProgressBar {
+    if json || !tracing::enabled!(tracing::Level::WARN) {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner().with_message(what);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
 }

@@ -2,11 +2,9 @@
 
 mod support;
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use support::{MINER_KEY, command, names_in, run};
+use support::{MINER_KEY, Running, Tmpfs, names_in, run};
 
 /// Longest that anything here is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -27,29 +25,6 @@ fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     while !holds() {
         assert!(began.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
         std::thread::yield_now();
-    }
-}
-
-/// A process of ours, ended with the test whatever becomes of it.
-struct Running(Child);
-
-impl Running {
-    fn start(folder: &Path, arguments: &[&str]) -> Self {
-        let mut command = command(folder, arguments);
-        Self(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts"))
-    }
-
-    fn signal(&self, signal: &str) {
-        let id = self.0.id().to_string();
-        assert!(Command::new("kill").args([signal, &id]).status().expect("kill runs").success());
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 
@@ -153,30 +128,10 @@ fn a_plot_being_made_is_left_alone_by_others() {
     run(folder.path(), &["plot", "remove", "--yes", "out/x.plot"]).expect(0, &[]);
 }
 
-/// A file system of its own, unmounted with the test; none where mounting is not allowed.
-struct Tmpfs(PathBuf);
-
-impl Tmpfs {
-    fn mount(at: &Path, size: &str) -> Option<Self> {
-        std::fs::create_dir(at).expect("a folder");
-        let options = format!("size={size}");
-        let mounted =
-            Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(at).stderr(Stdio::null()).status();
-        mounted.is_ok_and(|status| status.success()).then(|| Self(at.to_owned()))
-    }
-}
-
-impl Drop for Tmpfs {
-    fn drop(&mut self) {
-        let unmounted = Command::new("umount").arg(&self.0).status();
-        assert!(std::thread::panicking() || unmounted.is_ok_and(|status| status.success()), "the tmpfs is unmounted");
-    }
-}
-
 #[test]
 fn full_disks_lose_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
-    let Some(disk) = Tmpfs::mount(&folder.path().join("disk"), "48m") else {
+    let Some(disk) = Tmpfs::mount(&folder.path().join("disk"), "size=48m") else {
         eprintln!("SKIPPED: full_disks_lose_nothing: mounting a tmpfs is not allowed here");
         return;
     };

@@ -88,7 +88,9 @@ impl Disk {
         let Size { bytes } = self.size;
         if bytes > FREELY_BYTES && !self.yes {
             let free = BinaryBytes(FREELY_BYTES);
-            return Err(Failure::usage(format!("--size: {bytes} bytes would be written; more than {free} needs --yes")));
+            return Err(Failure::usage(format!(
+                "--size: {bytes} bytes would be written; more than {free} needs --yes"
+            )));
         }
         self.chart.check()?;
         let interrupt = Interrupt::install()?;
@@ -97,18 +99,38 @@ impl Disk {
         let writing = WRITING_A_GIB.saturating_mul(gibibytes);
         let options = Options { bytes, writing, reading: self.reading, turns: TURNS, stop: &stop };
         let mut measurements: Vec<Measurement> = Vec::new();
-        let mut printed = if self.json { Ok(()) } else { heading(&self.folder) };
+        let mut printed = Ok(());
+        let waiting = super::waiting(self.json, "writing, then reading");
         let ground = disk::measure(&self.folder, &options, |measurement| {
             if printed.is_ok() {
-                printed = if self.json { out::json(measurement) } else { print(measurement) };
+                printed = waiting.suspend(|| self.print(measurement, measurements.is_empty()));
             }
             measurements.push(measurement.clone());
         });
+        drop(waiting);
         let ground = ground.map_err(|error| failure(&error))?;
         printed?;
         let summary = self.summary(&ground, &measurements);
-        if self.json { out::json(&summary)? } else { summary.print()? }
+        if self.json {
+            out::json(&summary)?
+        } else {
+            summary.print()?
+        }
         self.chart.write(|| chart(&self.folder, &measurements))
+    }
+
+    fn print(&self, measurement: &Measurement, first: bool) -> Result<(), Failure> {
+        if self.json {
+            return out::json(measurement);
+        }
+        if first {
+            let columns = format!("{:>9} {:>9} {:>9} {:>9}", "p50 ms", "p90 ms", "p99 ms", "worst ms");
+            out::line(format_args!("{:<28} {:>9} {:>9} {columns}", "job", "in flight", "MB/s"))?;
+        }
+        let Measurement { job, queue_depth, bytes_per_second, latencies, .. } = measurement;
+        let times = [latencies.p50_ms, latencies.p90_ms, latencies.p99_ms, latencies.max_ms];
+        let times: String = times.iter().map(|time| format!(" {time:>9.2}")).collect();
+        out::line(format_args!("{:<28} {queue_depth:>9} {:>9.1}{times}", name(*job), bytes_per_second / 1e6))
     }
 
     fn summary<'a>(&'a self, ground: &'a Ground, measurements: &[Measurement]) -> Summary<'a> {
@@ -137,12 +159,6 @@ impl Disk {
     }
 }
 
-fn heading(folder: &Path) -> Result<(), Failure> {
-    out::line(format_args!("{}: writing, then reading", folder.display()))?;
-    let columns = format!("{:>9} {:>9} {:>9} {:>9}", "p50 ms", "p90 ms", "p99 ms", "worst ms");
-    out::line(format_args!("{:<28} {:>9} {:>9} {columns}", "job", "in flight", "MB/s"))
-}
-
 /// What was done, in words.
 fn name(job: Job) -> &'static str {
     match job {
@@ -151,13 +167,6 @@ fn name(job: Job) -> &'static str {
         Job::StripRead => "strips of a column, 2 MiB",
         Job::SmallRead => "reads anywhere, 4 KiB",
     }
-}
-
-fn print(measurement: &Measurement) -> Result<(), Failure> {
-    let Measurement { job, queue_depth, bytes_per_second, latencies, .. } = measurement;
-    let times = [latencies.p50_ms, latencies.p90_ms, latencies.p99_ms, latencies.max_ms];
-    let times: String = times.iter().map(|time| format!(" {time:>9.2}")).collect();
-    out::line(format_args!("{:<28} {queue_depth:>9} {:>9.1}{times}", name(*job), bytes_per_second / 1e6))
 }
 
 impl Summary<'_> {
@@ -223,10 +232,11 @@ fn failure(error: &DiskError) -> Failure {
 
 fn chart(folder: &Path, measurements: &[Measurement]) -> Chart {
     let label = |m: &Measurement| format!("{}, {} in flight", name(m.job), m.queue_depth);
-    let bars = |value: &dyn Fn(&Measurement) -> f64| measurements.iter().map(|m| Bar::new(label(m), value(m))).collect();
+    let bars =
+        |value: &dyn Fn(&Measurement) -> f64| measurements.iter().map(|m| Bar::new(label(m), value(m))).collect();
     let group = |title: &str, unit: &str, bars| Group { title: title.to_owned(), unit: unit.to_owned(), bars };
     Chart {
-        title: format!("spacetime bench disk {}", folder.display()),
+        title: format!("spacetime bench disk {}", std::path::absolute(folder).unwrap_or(folder.into()).display()),
         groups: vec![
             group("Rates", "MB/s", bars(&|m| m.bytes_per_second / 1e6)),
             group("Times: half took no longer", "ms", bars(&|m| m.latencies.p50_ms)),

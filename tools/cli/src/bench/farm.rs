@@ -12,7 +12,7 @@ use spacetime_benches::stats::median;
 use spacetime_kernels::MAX_CHALLENGES;
 use spacetime_prover::farm::{Cancel, PlotFault, Refusal};
 use spacetime_prover::{Farm as Plots, FarmOptions, SearchOptions};
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::chart::ChartFlag;
 use super::limits::{Binds, CpuLimits, at, size};
@@ -137,7 +137,10 @@ impl Farm {
             threads: self.threads.unwrap_or(SearchOptions::default().threads),
             cancel,
         };
+        info!(windows = options.windows, window_ms = window.as_millis() as u64, "rehearsing");
+        let waiting = super::waiting(self.json, "rehearsing windows");
         let rehearsal = rehearse(&plots, &disks, &options).map_err(Failure::usage)?;
+        drop(waiting);
         let cpu = CpuLimits::measure(options.backend, options.challenges);
         let line = line(&rehearsal, &options, rules, &cpu);
         if self.json {

@@ -72,7 +72,7 @@ pub struct Rehearsal {
     pub answers_ms: Vec<f64>,
     /// Time of it that the proof took.
     pub proofs_ms: Vec<f64>,
-    /// Windows that were missed by a disk or by the proof.
+    /// Windows that were missed by a disk, by the proof, or without one.
     pub missed: usize,
     /// Whether it was ended from another thread.
     pub cancelled: bool,
@@ -112,8 +112,10 @@ pub fn rehearse(farm: &Farm, disks: &TimedDisks, options: &Options) -> Result<Re
         if number > 0 && began + longest > rounds.end {
             break;
         }
-        rehearsal.cancelled = !rounds.window(&mut rehearsal)? || !rounds.reading(&mut rehearsal)?;
-        if rehearsal.cancelled {
+        let proved = rounds.window(&mut rehearsal)?;
+        rehearsal.cancelled = proved.is_none() || !rounds.reading(&mut rehearsal)?;
+        // Where nothing can be proved more windows only say so again.
+        if rehearsal.cancelled || proved == Some(false) {
             break;
         }
         longest = longest.max(disks.now().saturating_duration_since(began));
@@ -169,26 +171,24 @@ impl Rounds<'_> {
         ColumnIndex((draw() % self.columns) as u32)
     }
 
-    /// One window. `false`: it was called off.
-    fn window(&self, rehearsal: &mut Rehearsal) -> Result<bool, SearchError> {
+    /// One window, and whether there was a proof in the end. `None`: it was called off.
+    fn window(&self, rehearsal: &mut Rehearsal) -> Result<Option<bool>, SearchError> {
         let challenges: Vec<_> = (0..self.options.challenges).map(|_| random_challenge()).collect();
         let began = self.disks.begin();
         let report = self.farm.search(self.column(), &challenges, None, Some(self.end), &self.search_options())?;
         if report.ended == Ended::Cancelled {
-            return Ok(false);
+            return Ok(None);
         }
         let last_reads = self.disks.last_reads();
         let proving = self.disks.now();
-        if report.leaves() > 0 {
-            // A plot that fails keeps the reason, and the next best is proved.
-            let _ = self.farm.prove(&report, 0, Backend::for_rows(1));
-        }
+        // A plot that fails keeps the reason, and the next best is proved.
+        let proved = self.farm.prove(&report, 0, Backend::for_rows(1)).is_ok();
         let done = self.disks.now();
         let answer = done.saturating_duration_since(began);
         if report.ended == Ended::Deadline && report.took < self.options.window {
-            return Ok(true); // Cut off by us before the window was over: it says nothing.
+            return Ok(Some(true)); // Cut off by us before the window was over: it says nothing.
         }
-        let mut late = answer > self.options.window;
+        let mut late = answer > self.options.window || !proved;
         for disk in &mut rehearsal.disks {
             let cut = missed_on(&report, self.disks, disk.device);
             let last_read = last_reads.get(&disk.device).map(|at| at.saturating_duration_since(began));
@@ -202,7 +202,7 @@ impl Rounds<'_> {
         rehearsal.answers_ms.push(milliseconds(answer));
         rehearsal.proofs_ms.push(milliseconds(done.saturating_duration_since(proving)));
         rehearsal.missed += usize::from(late);
-        Ok(true)
+        Ok(Some(proved))
     }
 
     /// A column that is read and not scored. `false`: it was called off.

@@ -8,7 +8,7 @@
 //!   bench farm`.
 //! * [`chart`]: what was measured as bars.
 //! * [`workload`]: the hash jobs themselves, which the criterion benches share.
-//! * [`stats`]: percentiles.
+//! * [`stats`] has percentiles and medians.
 //!
 //! Nothing here prints. Numbers and the machines they were seen on: `RESULTS.md`.
 

@@ -10,12 +10,15 @@ use spacetime_prover::farm::{Clock, Disks, FarmPlot, SystemDisks};
 
 use super::*;
 
+/// Dropped when its time comes, which closes the channel.
+type Alarm = (Instant, Sender<Instant>);
+
 /// A clock that only reads turn, and disks whose reads take their time by it.
 #[derive(Debug)]
 struct SlowDisks {
     began: Instant,
     a_read_takes: Duration,
-    hands: Mutex<(Duration, Vec<(Instant, Sender<Instant>)>)>,
+    hands: Mutex<(Duration, Vec<Alarm>)>,
 }
 
 impl SlowDisks {

@@ -188,8 +188,10 @@ fn bad_plots_are_named_and_the_others_rehearsed() {
     bytes[4096..4096 + 4096 * 64 * 32].iter_mut().for_each(|byte| *byte ^= 0x55);
     std::fs::write(folder.join("bad/bad.plot"), &bytes).expect("room");
     let farm = |paths: &[&str]| run(folder, &[&["-q", "bench", "farm", "--json"], paths].concat());
-    let alone = farm(&["bad"]).expect(3, &["bad.plot", "damaged"]);
-    assert_eq!(lines(&alone).len(), 2);
+    let alone = farm(&["bad"]);
+    assert_eq!((alone.code, number(&lines(&alone)[1], "missed_share")), (Some(3), 1.0), "{alone:#?}");
+    let error = alone.stderr.lines().last().expect("a line");
+    assert!(error.starts_with("error: bad/bad.plot: ") && error.contains("damaged"), "{alone:#?}");
     // A truncated one is not used, a missing one not found; the good one is rehearsed.
     std::fs::write(folder.join("bad/bad.plot"), &bytes[..bytes.len() / 2]).expect("room");
     let beside = farm(&["good", "bad"]).expect(3, &["bad.plot", "truncated"]);

@@ -1,14 +1,14 @@
 //! What a disk does for plots: writes and reads of a file that lies as a plot
 //! does, and is gone afterwards.
 //!
-//! * [`file`] makes the file: without a name, of bytes that cannot be compressed.
+//! * `file` makes the file: without a name, of bytes that cannot be compressed.
 //! * `pass` has some reads or writes in flight for a while.
 //!
 //! Every kind of reading comes several times, in turn with the others, so that
 //! whatever disturbs the disk for a moment disturbs all of them: the median
 //! counts, and latencies are percentiles over all turns.
 
-pub mod file;
+mod file;
 mod pass;
 
 use std::io;

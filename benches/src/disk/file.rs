@@ -14,7 +14,7 @@ use crate::platform::{free_bytes, is_in_memory, preallocate, set_direct};
 
 /// The file and how it is reached.
 #[derive(Debug)]
-pub struct TestFile {
+pub(crate) struct TestFile {
     file: File,
     bytes: u64,
     direct: bool,
@@ -30,7 +30,7 @@ impl TestFile {
     ///
     /// # Errors
     /// If it is no folder, cannot be written, has no room, or `bytes` are too few.
-    pub fn create(folder: &Path, bytes: u64) -> Result<Self, DiskError> {
+    pub(crate) fn create(folder: &Path, bytes: u64) -> Result<Self, DiskError> {
         let io = |doing| move |source| DiskError::Io { path: folder.to_owned(), doing, source };
         if !std::fs::metadata(folder).map_err(io("cannot look at it"))?.is_dir() {
             return Err(DiskError::NotAFolder(folder.to_owned()));
@@ -105,19 +105,19 @@ impl TestFile {
 
     /// Its length.
     #[must_use]
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
 
     /// Whether reads and writes pass the page cache by.
     #[must_use]
-    pub fn is_direct(&self) -> bool {
+    pub(crate) fn is_direct(&self) -> bool {
         self.direct
     }
 
     /// Whether its file system lies in memory.
     #[must_use]
-    pub fn is_in_memory(&self) -> bool {
+    pub(crate) fn is_in_memory(&self) -> bool {
         self.in_memory
     }
 }

@@ -1,7 +1,7 @@
 //! `spacetime bench`: what this machine does.
 //!
-//! * [`chart`] is the flag `--chart`, which every verb has.
-//! * [`limits`] is what the CPU does for plots, beside which a disk is judged.
+//! * `chart` is the flag `--chart`, which every verb has.
+//! * `limits` is what the CPU does for plots, beside which a disk is judged.
 
 mod chart;
 mod cpu;

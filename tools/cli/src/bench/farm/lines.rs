@@ -163,9 +163,10 @@ pub(super) fn print(line: &Line, rehearsal: &Rehearsal, rules: &Rules) -> Result
         size(line.group_served_bytes),
         at(rules.group(), Some(rules)),
     ))?;
-    if line.plots_bytes < ENOUGH_BYTES << rules.log2_columns {
-        let read = size(line.plots_bytes as f64 / f64::from(1u32 << rules.log2_columns));
-        out::line(format_args!("A window reads about {read} here: too little to say much about larger farms."))?;
+    let read = rehearsal.disks.iter().map(|disk| disk.rows * 32).sum::<u64>();
+    if read < ENOUGH_BYTES {
+        let read = size(read as f64);
+        out::line(format_args!("A window needs {read} of these plots: too little to say much about larger ones."))?;
     }
     let cached: Vec<_> = rehearsal.disks.iter().filter(|disk| disk.cached).collect();
     out::line(match cached.len() {

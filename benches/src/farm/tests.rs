@@ -67,6 +67,8 @@ fn plot(folder: &Path, seed: u8) {
     let (engine, control) = (Cpu(Backend::PORTABLE), Control::default());
     let options = CreateOptions {
         engine: &engine,
+        growers: &[],
+        cpu_grows: true,
         threads: 1,
         memory: None,
         force: false,
@@ -88,6 +90,7 @@ fn rehearsal(window: Duration, budget: Duration, a_read_takes: Duration) -> Rehe
         block_bytes: 4096,
         disks: Arc::clone(&disks) as _,
         clock: Arc::clone(&slow) as _,
+        ..FarmOptions::default()
     };
     let farm = Farm::open([folder.path()], options).expect("good options");
     let options = Options {

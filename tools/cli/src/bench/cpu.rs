@@ -30,6 +30,7 @@ pub struct Cpu {
 impl Cpu {
     pub(crate) fn run(self) -> Result<(), Failure> {
         self.chart.check()?;
+        self.backend.note_cpu_alone();
         let defaults = Options::default();
         let backends = self.backend.forced().map_or_else(|| defaults.backends.clone(), |backend| vec![backend]);
         let options = Options { backends, ..defaults };

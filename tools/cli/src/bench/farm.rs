@@ -68,6 +68,7 @@ fn window(text: &str) -> Result<Duration, String> {
 impl Farm {
     pub(crate) fn run(self) -> Result<(), Failure> {
         self.chart.check()?;
+        self.backend.note_cpu_alone();
         let disks = TimedDisks::system();
         let plots = open_farm(&self.paths, FarmOptions { disks: Arc::clone(&disks) as _, ..FarmOptions::default() })?;
         let rules = rules_of(&plots);
@@ -81,7 +82,7 @@ impl Farm {
             windows: self.windows,
             challenges: self.challenges.map_or(rules.beacon_interval, usize::from),
             budget: BUDGET.max(window),
-            backend: self.backend.cpu.backend(),
+            backend: self.backend.cpu(),
             threads: self.threads.unwrap_or(SearchOptions::default().threads),
             cancel,
         };

@@ -46,7 +46,11 @@ impl GpuGrower {
                     return Ok(Self { device, shape, grow, handover, flights, pace });
                 }
                 // What the driver calls its memory is not all free.
-                Err(BulkError::Memory { .. }) if tables.rows() > 1 => memory_bytes = memory_bytes / 4 * 3,
+                Err(BulkError::Memory { .. }) if tables.rows() > 1 => {
+                    memory_bytes = memory_bytes / 4 * 3;
+                    // The driver gets back what was taken.
+                    device.poll()?;
+                }
                 Err(error) => return Err(error.into()),
             }
         }

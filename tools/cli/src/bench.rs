@@ -7,6 +7,8 @@ mod chart;
 mod cpu;
 mod disk;
 mod farm;
+#[cfg(feature = "gpu")]
+mod gpu;
 mod limits;
 
 use std::time::Duration;
@@ -21,6 +23,9 @@ use crate::Failure;
 pub enum Verb {
     /// Measures every hash job on every backend of this CPU, beside the crate hashtree-rs.
     Cpu(cpu::Cpu),
+    /// Measures what GPUs do, beside the limits that bind them.
+    #[cfg(feature = "gpu")]
+    Gpu(gpu::Gpu),
     /// Measures the disk under a folder as plots use it.
     Disk(disk::Disk),
     /// Rehearses challenge windows on plots.
@@ -34,6 +39,8 @@ pub enum Verb {
 pub fn run(verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Cpu(cpu) => cpu.run(),
+        #[cfg(feature = "gpu")]
+        Verb::Gpu(gpu) => gpu.run(),
         Verb::Disk(disk) => disk.run(),
         Verb::Farm(farm) => farm.run(),
     }

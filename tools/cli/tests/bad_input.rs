@@ -166,7 +166,7 @@ fn bad_values() {
     create(folder, &["--rows", "5", "--first-row", "3", "--segment-rows", "2"]).expect(2, &["first row is 3"]);
     create(folder, &["--rows", "5", "--memory", "1MiB"]).expect(2, &["memory", "1048576"]);
     create(folder, &["--rows", "5", "--memory", "900PB"]).expect(1, &["memory"]);
-    create(folder, &["--rows", "5", "--backend", "gpu"]).expect(2, &["--backend", "GPU"]);
+    create(folder, &["--rows", "5", "--backend", "gpu:"]).expect(2, &["--backend"]);
     create(folder, &["--rows", "5", "--backend", "cpu:abacus"]).expect(2, &["--backend", "abacus"]);
     create(folder, &["--rows", "5", "--seed", "abcd"]).expect(2, &["--seed", "64 hex digits, found 4"]);
     create(folder, &["--rows", "5", "--name", "../x"]).expect(2, &["--name"]);

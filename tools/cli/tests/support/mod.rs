@@ -44,6 +44,8 @@ pub(crate) fn command(dir: &Path, arguments: &[&str]) -> Command {
             command.env_remove(name);
         }
     }
+    // Mesa's layer that chooses among devices grumbles on standard error where there is no desktop.
+    command.env("NODEVICE_SELECT", "1");
     command
 }
 

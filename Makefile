@@ -39,6 +39,7 @@ lint:
 	@tools/setup.sh build
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --release --locked --workspace --all-targets --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --workspace --no-deps
 	@if command -v shellcheck >/dev/null; then shellcheck -x .ci/run tools/*.sh tools/setup/*.sh; fi
 

@@ -319,7 +319,8 @@ fn rewritten(shader: Shader, source: String, name: &str, from: &str, to: &str) -
 
 #[test]
 fn a_lying_adapter_is_refused() {
-    let lies: [(Rewrite, fn(&SelfTestError) -> bool); 5] = [
+    type IsIt = fn(&SelfTestError) -> bool;
+    let lies: [(Rewrite, IsIt); 5] = [
         // The first round does not see the cell before the one before.
         (
             |shader, source| rewritten(shader, source, "grow", "((index - 2u)", "((index - 1u)"),

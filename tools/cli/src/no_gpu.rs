@@ -11,6 +11,7 @@ use crate::args::Engines;
 pub(crate) type Growers = Vec<SharedGrower>;
 
 /// How adapters would be used.
+#[expect(dead_code, reason = "flags are read alike in every build")]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Use {
     pub(crate) memory_bytes: Option<u64>,
@@ -20,8 +21,7 @@ pub(crate) struct Use {
 
 /// None, for each of the sets.
 pub(crate) fn growers(_: &Engines, _: Shape, _: u64, usage: Use) -> Result<Vec<Growers>, Failure> {
-    let Use { memory_bytes: _, queues: _, sets } = usage;
-    Ok((0..sets).map(|_| Growers::new()).collect())
+    Ok((0..usage.sets).map(|_| Growers::new()).collect())
 }
 
 /// None.

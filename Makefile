@@ -32,7 +32,7 @@ test:
 	@tools/test-setup.sh
 	@python3 -B tools/test_read_plot.py
 	@if [ -x tools/test-shani-qemu.sh ]; then tools/test-shani-qemu.sh; fi
-	$(CARGO) test --release --locked --workspace
+	NODEVICE_SELECT=1 $(CARGO) test --release --locked --workspace
 	@$(PLACE)
 
 lint:

@@ -9,12 +9,18 @@ use spacetime_kernels::{
     Best, BulkGrower, BulkScorer, BulkWork, Cell, Challenge, Lot, MAX_CHALLENGES, Part, PlotKey, Proceed, RowIndex,
     Run, Shape, tagged_hash,
 };
+use spacetime_prover::check;
+
+use crate::workload::{proof_requests, proofs_of};
 
 /// Bytes of memory that a compression of a growing row reads and writes: two cells and one.
 pub const BYTES_PER_COMPRESSION: f64 = 96.0;
 
 /// Cells of the strips scored: 8 MiB.
 const SCORED_CELLS: usize = 1 << 18;
+
+/// Most proofs checked together: more rows than any card has lanes.
+const MOST_PROOFS: usize = 1 << 16;
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -32,6 +38,8 @@ pub enum Job {
     Grow,
     /// The same with shaders that lack wgpu's checks.
     GrowUnchecked,
+    /// Proofs checked together: rows of many plots grown again, one cell of each read back and folded to its root.
+    Check,
     /// Scores of leaves that come from the host.
     Score,
     /// Bytes of finished strips that reach the host, of rows so cheap that handing over binds.
@@ -68,7 +76,7 @@ pub struct Measurement {
     pub name: String,
     /// What was done.
     pub job: Job,
-    /// How often a second: compressions, pairs, scores or bytes.
+    /// How often a second: compressions, pairs, proofs, scores or bytes.
     pub rate: f64,
     /// Challenges scored in one pass; 0 for other jobs.
     pub challenges: usize,
@@ -122,6 +130,7 @@ pub fn measure(
     let mut bench = Bench { adapter, options, report: &mut report, on_result: &mut on_result, rows: 0 };
     bench.limits()?;
     bench.growing()?;
+    bench.checking()?;
     bench.scoring()?;
     bench.strips()?;
     Ok(report)
@@ -181,6 +190,27 @@ impl Bench<'_> {
             grower.growing_rate()?;
             self.note(job, 0, grower.growing_rate()?, 1.0);
         }
+        Ok(())
+    }
+
+    fn checking(&mut self) -> Result<(), GpuError> {
+        let &Options { open, shape, .. } = self.options;
+        let mut grower = self.adapter.open(shape, &open)?;
+        let requests = proof_requests(shape, grower.rows_in_flight().min(MOST_PROOFS));
+        let mut leaves = vec![[0; 32]; requests.len()];
+        grower.grow_cells(&requests, &mut leaves)?;
+        let proofs = proofs_of(shape, requests, leaves);
+        let began = Instant::now();
+        // The cheap rules, then the row, as a verifier does.
+        let requests: Vec<_> = proofs
+            .iter()
+            .map(|(proof, expected)| check(proof, expected).expect("true proofs pass the cheap rules"))
+            .collect();
+        let mut grown = vec![[0; 32]; requests.len()];
+        grower.grow_cells(&requests, &mut grown)?;
+        assert!(proofs.iter().zip(&grown).all(|((proof, _), grown)| proof.leaf == *grown), "rows grow alike");
+        let rate = proofs.len() as f64 / began.elapsed().as_secs_f64();
+        self.note(Job::Check, 0, rate, shape.compressions_per_row() as f64);
         Ok(())
     }
 

@@ -171,24 +171,42 @@ impl Workload {
     }
 }
 
-/// A proof for each lane, with what it is held to: from plots of [`PROOF_ROWS`]
-/// rows, of which one row each was grown; the rest of the tree is made up.
+/// A proof for each lane.
 fn proofs(backend: Backend, shape: Shape) -> Vec<(Proof, Expected)> {
-    let (network, miner_key, challenge) = (network_tag("bench"), [7; 48], Challenge([7; 32]));
-    let (column, siblings) = (shape.columns() as u32 / 2, PROOF_ROWS.ilog2() + u32::from(shape.log2_columns()));
-    let requests: Vec<_> = (0..backend.lanes() as u64)
-        .map(|lane| {
-            let key = PlotKey::derive(&network, &miner_key, &[lane as u8; 32], shape);
-            CellRequest { key, row: RowIndex(lane), column: ColumnIndex(column) }
-        })
-        .collect();
+    let requests = proof_requests(shape, backend.lanes());
     let mut leaves = vec![[0; 32]; requests.len()];
     Grower::new(backend, shape).grow_cells(&requests, &mut leaves);
+    proofs_of(shape, requests, leaves)
+}
+
+/// Who grows the plots that are proved.
+const MINER_KEY: [u8; 48] = [7; 48];
+
+/// The leaves of so many proofs, each of a plot of its own.
+pub(crate) fn proof_requests(shape: Shape, count: usize) -> Vec<CellRequest> {
+    let column = ColumnIndex(shape.columns() as u32 / 2);
+    let request = |number: u64| {
+        let key = PlotKey::derive(&network_tag("bench"), &MINER_KEY, &seed(number), shape);
+        CellRequest { key, row: RowIndex(number), column }
+    };
+    (0..count as u64).map(request).collect()
+}
+
+fn seed(number: u64) -> [u8; 32] {
+    tagged_hash("seed", &[&number.to_le_bytes()])
+}
+
+/// Proofs of `leaves`, with what they are held to: from plots of [`PROOF_ROWS`]
+/// rows, of which one row each was grown; the rest of the tree is made up.
+pub(crate) fn proofs_of(shape: Shape, requests: Vec<CellRequest>, leaves: Vec<Cell>) -> Vec<(Proof, Expected)> {
+    let (network, miner_key, challenge) = (network_tag("bench"), MINER_KEY, Challenge([7; 32]));
+    let siblings = PROOF_ROWS.ilog2() + u32::from(shape.log2_columns());
     let proof = |(request, leaf): (CellRequest, Cell)| {
+        let column = request.column.0;
         let leaf_index = u64::from(column) * PROOF_ROWS + request.row.0;
         let siblings = cells(siblings as usize);
         let root = fold(&leaf, leaf_index, &siblings);
-        let seed = [request.row.0 as u8; 32];
+        let seed = seed(request.row.0);
         let proof = Proof { challenge: challenge.0, column, seed, rows: PROOF_ROWS, leaf, leaf_index, siblings, root };
         let plot_id = plot_id(&request.key, PROOF_ROWS, &root);
         let column = request.column;

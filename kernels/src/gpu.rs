@@ -13,6 +13,7 @@
 mod adapter;
 mod device;
 mod flight;
+mod gather;
 mod grower;
 mod handover;
 mod memory;

@@ -9,8 +9,8 @@ use std::collections::VecDeque;
 use proptest::prelude::*;
 use spacetime_kernels::gpu::{Adapter, GpuError, OpenOptions, Rewrite, SelfTestError, Shader, adapters};
 use spacetime_kernels::{
-    Backend, Best, BulkError, BulkGrower, BulkScorer, BulkWork, Cell, Challenge, Grower, Lot, MAX_CHALLENGES, Part,
-    PlotKey, Proceed, RowIndex, Run, Shape, tagged_hash,
+    Backend, Best, BulkError, BulkGrower, BulkScorer, BulkWork, Cell, CellRequest, Challenge, ColumnIndex, Grower, Lot,
+    MAX_CHALLENGES, Part, PlotKey, Proceed, RowIndex, Run, Shape, tagged_hash,
 };
 
 /// Some memory: software adapters are slow, and a test wants more than one table and lot.
@@ -229,6 +229,30 @@ proptest! {
             check_growing(&mut grower, &[(key(1), lot(first_row, &rows)), (key(2), lot(0, &rows))]);
         });
     }
+}
+
+/// Cells of rows of many plots, as checking proofs takes them; more than are in flight.
+#[test]
+fn single_cells_of_many_plots() {
+    each_adapter(|adapter| {
+        let shape = shape(10, 7);
+        let mut grower = adapter.open(shape, &MEMORY).expect("the adapter works");
+        let requests: Vec<_> = (0..100u64)
+            .map(|number| CellRequest {
+                key: key(number as u8 % 7),
+                row: RowIndex((number << 31) + number),
+                column: ColumnIndex((number * 37 % 1024) as u32),
+            })
+            .collect();
+        assert!(requests.len() > grower.rows_in_flight());
+        let mut want = vec![[0; 32]; requests.len()];
+        Grower::new(Backend::fastest(), shape).grow_cells(&requests, &mut want);
+        let mut got = vec![[0; 32]; requests.len()];
+        grower.grow_cells(&requests, &mut got).expect("the adapter works");
+        assert_eq!(got, want);
+        // What it grew for others does not disturb lots.
+        check_growing(&mut grower, &[(key(1), lot(0, &[16, 5]))]);
+    });
 }
 
 /// Negative control of `check_lots`: one wrong bit anywhere is seen.

@@ -9,7 +9,7 @@ use crate::constants::MAX_CHALLENGES;
 pub const PARAMS: u32 = 0;
 /// Of what it reads, or in [`crate::Shader::Transpose`] and [`crate::Shader::Compress`] writes.
 pub const FIRST_BUFFER: u32 = 1;
-/// Of what [`crate::Shader::Merkle`] and [`crate::Shader::Score`] write.
+/// Of what [`crate::Shader::Merkle`], [`crate::Shader::Score`] and [`crate::Shader::Gather`] write.
 pub const SECOND_BUFFER: u32 = 2;
 /// Of the first table.
 pub const FIRST_TABLE: u32 = 3;
@@ -18,8 +18,6 @@ pub const FIRST_TABLE: u32 = 3;
 #[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
 #[repr(C)]
 pub struct GrowParams {
-    /// The plot key, as words.
-    pub key: [u32; 8],
     /// Rows in flight.
     pub rows: u32,
     /// Rows that each table has room for.
@@ -40,6 +38,8 @@ pub struct GrowParams {
 pub struct Seed {
     /// `V[0]`, as words.
     pub cell: [u32; 8],
+    /// The plot key, as words.
+    pub key: [u32; 8],
     /// The row's number: its high half, then its low half.
     pub number: [u32; 2],
     /// Zero.
@@ -62,6 +62,18 @@ pub struct TransposeParams {
     pub first_column: u32,
     /// Cells of all strips wanted: columns times padded rows.
     pub cells: u32,
+    /// Zero.
+    pub unused: [u32; 2],
+}
+
+/// `GatherParams` of `gather.wgsl`.
+#[derive(Clone, Copy, Debug, Default, Pod, Zeroable)]
+#[repr(C)]
+pub struct GatherParams {
+    /// Rows in flight, of each of which one cell is wanted.
+    pub rows: u32,
+    /// Rows that each table has room for.
+    pub table_rows: u32,
     /// Zero.
     pub unused: [u32; 2],
 }

@@ -25,6 +25,11 @@ pub enum Shader {
         /// 1 to [`MAX_TABLES`].
         tables: u32,
     },
+    /// Picks one cell of each row in so many tables: entry point `gather`.
+    Gather {
+        /// 1 to [`MAX_TABLES`].
+        tables: u32,
+    },
     /// Hashes one level of Merkle trees: entry point `merkle`.
     Merkle,
     /// Scores cells: entry point `score`.
@@ -40,6 +45,7 @@ impl Shader {
         match self {
             Self::Grow { .. } => "grow",
             Self::Transpose { .. } => "transpose",
+            Self::Gather { .. } => "gather",
             Self::Merkle => "merkle",
             Self::Score => "score",
             Self::Compress => "compress",
@@ -55,6 +61,7 @@ impl Shader {
         let body = match self {
             Self::Grow { .. } => include_str!("../wgsl/grow.wgsl"),
             Self::Transpose { .. } => include_str!("../wgsl/transpose.wgsl"),
+            Self::Gather { .. } => include_str!("../wgsl/gather.wgsl"),
             Self::Merkle => include_str!("../wgsl/merkle.wgsl"),
             Self::Score => include_str!("../wgsl/score.wgsl"),
             Self::Compress => include_str!("../wgsl/compress.wgsl"),
@@ -63,7 +70,9 @@ impl Shader {
         source.push_str(&constants::wgsl());
         match self {
             Self::Grow { tables } => source.push_str(&table_access(tables, Access::ReadWrite)),
-            Self::Transpose { tables } => source.push_str(&table_access(tables, Access::Read)),
+            Self::Transpose { tables } | Self::Gather { tables } => {
+                source.push_str(&table_access(tables, Access::Read));
+            }
             Self::Merkle | Self::Score | Self::Compress => (),
         }
         source.push_str(body);

@@ -8,13 +8,15 @@ use naga::{AddressSpace, Module, ScalarKind, StorageAccess, TypeInner};
 use spacetime_shaders::layout::{self, *};
 use spacetime_shaders::{MAX_TABLES, Shader, WORKGROUP};
 
-const ALL: [Shader; 9] = [
+const ALL: [Shader; 11] = [
     Shader::Grow { tables: 1 },
     Shader::Grow { tables: 2 },
     Shader::Grow { tables: MAX_TABLES },
     Shader::Transpose { tables: 1 },
     Shader::Transpose { tables: 3 },
     Shader::Transpose { tables: MAX_TABLES },
+    Shader::Gather { tables: 1 },
+    Shader::Gather { tables: MAX_TABLES },
     Shader::Merkle,
     Shader::Score,
     Shader::Compress,
@@ -57,6 +59,7 @@ fn every_shader_validates() {
         let expected: &[&str] = match shader {
             Shader::Grow { .. } => &["expand", "mix"],
             Shader::Transpose { .. } => &["transpose"],
+            Shader::Gather { .. } => &["gather"],
             Shader::Merkle => &["merkle"],
             Shader::Score => &["score"],
             Shader::Compress => &["compress_chains"],
@@ -100,13 +103,13 @@ fn bindings_are_the_host_s() {
         };
         match shader {
             Shader::Grow { tables: count } => tables(count, write),
-            Shader::Transpose { tables: count } => tables(count, read),
+            Shader::Transpose { tables: count } | Shader::Gather { tables: count } => tables(count, read),
             Shader::Merkle | Shader::Score | Shader::Compress => (),
         }
         match shader {
             Shader::Grow { .. } => expected.extend([(FIRST_BUFFER, Some(read))]),
             Shader::Transpose { .. } | Shader::Compress => expected.extend([(FIRST_BUFFER, Some(write))]),
-            Shader::Merkle | Shader::Score => {
+            Shader::Merkle | Shader::Score | Shader::Gather { .. } => {
                 expected.extend([(FIRST_BUFFER, Some(read)), (SECOND_BUFFER, Some(write))])
             }
         }
@@ -135,6 +138,7 @@ fn sizes_are_the_host_s() {
         (Shader::Grow { tables: 1 }, "GrowParams", size_of::<GrowParams>()),
         (Shader::Grow { tables: 1 }, "Seed", size_of::<Seed>()),
         (Shader::Transpose { tables: 1 }, "TransposeParams", size_of::<TransposeParams>()),
+        (Shader::Gather { tables: 1 }, "GatherParams", size_of::<GatherParams>()),
         (Shader::Merkle, "MerkleParams", size_of::<MerkleParams>()),
         (Shader::Score, "ScoreParams", size_of::<ScoreParams>()),
         (Shader::Score, "Found", size_of::<Found>()),
@@ -155,11 +159,12 @@ fn members_are_where_the_host_puts_them() {
             $(assert_eq!(members[$wgsl] as usize, std::mem::offset_of!($ty, $($field).+) $(+ $extra)?, $wgsl);)+
         };
     }
-    check!(Shader::Grow { tables: 1 }, GrowParams, "GrowParams", "key" => key, "rows" => rows,
+    check!(Shader::Grow { tables: 1 }, GrowParams, "GrowParams", "rows" => rows,
         "table_rows" => table_rows, "first" => first, "steps" => steps, "columns" => columns);
-    check!(Shader::Grow { tables: 1 }, Seed, "Seed", "cell" => cell, "number_high" => number, "number_low" => number + 4);
+    check!(Shader::Grow { tables: 1 }, Seed, "Seed", "cell" => cell, "key" => key, "number_high" => number, "number_low" => number + 4);
     check!(Shader::Transpose { tables: 1 }, TransposeParams, "TransposeParams", "first_row" => first_row, "rows" => rows,
         "padded_rows" => padded_rows, "table_rows" => table_rows, "first_column" => first_column, "cells" => cells);
+    check!(Shader::Gather { tables: 1 }, GatherParams, "GatherParams", "rows" => rows, "table_rows" => table_rows);
     check!(Shader::Merkle, MerkleParams, "MerkleParams", "nodes" => nodes);
     check!(Shader::Score, ScoreParams, "ScoreParams", "challenges" => challenges, "cells" => cells);
     check!(Shader::Score, Found, "Found", "score" => score, "place" => place);

@@ -6,8 +6,6 @@
 // rows read in step is contiguous, and what each reads at random is one piece.
 
 struct GrowParams {
-    // The plot key, as words.
-    key: array<vec4<u32>, 2>,
     // Rows in flight, and rows that each table has room for.
     rows: u32,
     table_rows: u32,
@@ -20,9 +18,10 @@ struct GrowParams {
     unused_2: u32,
 }
 
-// What a row begins with: its first cell, and its number in the plot.
+// What a row begins with: its first cell, its plot's key, and its number in the plot.
 struct Seed {
     cell: Cell,
+    key: Cell,
     number_high: u32,
     number_low: u32,
     unused_0: u32,
@@ -42,7 +41,6 @@ fn expand(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
         return;
     }
     let seed = seeds[row];
-    let key = Cell(params.key[0], params.key[1]);
     var index = params.first;
     var cell = seed.cell;
     if index > 0u {
@@ -51,7 +49,7 @@ fn expand(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
     for (var step = 0u; step < params.steps; step += 1u) {
         if index > 0u {
             let rest = Cell(vec4<u32>(seed.number_high, seed.number_low, index, 0u), vec4<u32>(0u));
-            cell = compress(cell, words(key, rest));
+            cell = compress(cell, words(seed.key, rest));
         }
         store(table, index * params.table_rows + place, cell);
         index += 1u;

@@ -5,7 +5,7 @@ use spacetime_shaders::layout::{FIRST_BUFFER, FIRST_TABLE, GrowParams, PARAMS, S
 use spacetime_shaders::{MAX_TABLES, Shader, WORKGROUP};
 use wgpu::BufferUsages;
 
-use crate::bulk::{BulkError, Lot};
+use crate::bulk::BulkError;
 use crate::gpu::adapter::GpuError;
 use crate::gpu::device::Device;
 use crate::gpu::pace::MAX_STEPS;
@@ -78,7 +78,6 @@ pub(crate) struct Flight {
     seeds: wgpu::Buffer,
     params: wgpu::Buffer,
     bindings: wgpu::BindGroup,
-    key: PlotKey,
     rows: u32,
     /// Steps done: `P` of the expansion, then `P` a round.
     steps_done: u32,
@@ -97,8 +96,7 @@ impl Flight {
         let mut buffers = vec![(FIRST_BUFFER, &seeds)];
         buffers.extend((FIRST_TABLE..).zip(&tables));
         let bindings = grow.bind(device, &params, params_bytes, &buffers);
-        let (key, rows, steps_done) = (PlotKey([0; 32]), 0, 0);
-        Ok(Self { shape, layout, tables, seeds, params, bindings, key, rows, steps_done })
+        Ok(Self { shape, layout, tables, seeds, params, bindings, rows: 0, steps_done: 0 })
     }
 
     /// Columns of its rows.
@@ -115,22 +113,21 @@ impl Flight {
         self.steps_done == self.steps()
     }
 
-    /// Takes a lot in; whatever was in flight is gone.
+    /// Takes rows in, of one plot or of many; whatever was in flight is gone.
     ///
     /// # Panics
-    /// If it has more rows than there is room for.
-    pub(crate) fn begin(&mut self, device: &Device, key: &PlotKey, lot: &Lot) {
-        let rows = lot.rows();
-        assert!((1..=self.layout.rows()).contains(&rows), "a lot has 1 to {} rows", self.layout.rows());
-        let seed = |number: u64| Seed {
-            cell: key.first_cell(RowIndex(number)),
-            number: [(number >> 32) as u32, number as u32],
+    /// If there are none, or more than there is room for.
+    pub(crate) fn begin(&mut self, device: &Device, rows: impl Iterator<Item = (PlotKey, RowIndex)>) {
+        let seed = |(key, row): (PlotKey, RowIndex)| Seed {
+            cell: key.first_cell(row),
+            key: words_of(&key.0),
+            number: [(row.0 >> 32) as u32, row.0 as u32],
             unused: [0; 2],
         };
-        let first = lot.first_row.0;
-        let seeds: Vec<Seed> = (first..first + rows as u64).map(seed).collect();
+        let seeds: Vec<Seed> = rows.map(seed).collect();
+        assert!((1..=self.layout.rows()).contains(&seeds.len()), "1 to {} rows fly", self.layout.rows());
         device.write(&self.seeds, 0, cast_slice(&seeds));
-        (self.key, self.rows, self.steps_done) = (*key, rows as u32, 0);
+        (self.rows, self.steps_done) = (seeds.len() as u32, 0);
     }
 
     /// Begins a dispatch of at most so many steps; how many they are.
@@ -146,15 +143,8 @@ impl Flight {
             Some(mixed) => (MIX, mixed, self.steps() - columns),
         };
         let steps = most.min(MAX_STEPS).min(end - first);
-        let params = GrowParams {
-            key: words_of(&self.key.0),
-            rows: self.rows,
-            table_rows: self.layout.rows_each,
-            first,
-            steps,
-            columns,
-            unused: [0; 3],
-        };
+        let params =
+            GrowParams { rows: self.rows, table_rows: self.layout.rows_each, first, steps, columns, unused: [0; 3] };
         device.write(&self.params, 0, bytes_of(&params));
         let groups = self.layout.rows_each.min(self.rows).div_ceil(WORKGROUP);
         let tables = self.rows.div_ceil(self.layout.rows_each);

@@ -7,9 +7,12 @@ use crate::bulk::{BulkError, BulkGrower, BulkWork, Lot, Proceed, Run};
 use crate::gpu::adapter::GpuError;
 use crate::gpu::device::{Device, Plug};
 use crate::gpu::flight::{Flight, Tables, grow_pipeline};
+use crate::gpu::gather::Gather;
 use crate::gpu::handover::{Handover, Pending};
 use crate::gpu::pace::Pace;
 use crate::gpu::pipeline::Pipeline;
+use crate::grower::CellRequest;
+use crate::merkle::Cell;
 use crate::plot::{PlotKey, RowIndex, Shape};
 
 /// One grows, one is handed over.
@@ -30,6 +33,8 @@ pub struct GpuGrower {
     handover: Handover,
     /// With what lets the handover read its tables.
     flights: Vec<(Flight, wgpu::BindGroup)>,
+    /// Made when it is first needed.
+    gather: Option<Gather>,
     pace: Pace,
 }
 
@@ -43,7 +48,7 @@ impl GpuGrower {
             match Self::with_tables(&device, shape, tables) {
                 Ok((grow, handover, flights)) => {
                     let pace = Pace::new(tables.rows());
-                    return Ok(Self { device, shape, grow, handover, flights, pace });
+                    return Ok(Self { device, shape, grow, handover, flights, gather: None, pace });
                 }
                 // What the driver calls its memory is not all free.
                 Err(BulkError::Memory { .. }) if tables.rows() > 1 => {
@@ -99,6 +104,42 @@ impl GpuGrower {
         self.device.plug()
     }
 
+    /// Does what [`crate::Grower::grow_cells`] does: grows the rows that
+    /// `requests` name, of one plot or of many, and keeps one cell of each.
+    ///
+    /// # Errors
+    /// If the device fails.
+    ///
+    /// # Panics
+    /// If `cells` and `requests` differ in length, or a column is not below `2^p`.
+    pub fn grow_cells(&mut self, requests: &[CellRequest], cells: &mut [Cell]) -> Result<(), BulkError> {
+        assert_eq!(requests.len(), cells.len(), "one cell for each request");
+        let columns = self.shape.columns();
+        for CellRequest { column, .. } in requests {
+            assert!((column.0 as usize) < columns, "column {} is out of range", column.0);
+        }
+        let rows_in_flight = self.rows_in_flight();
+        let Self { device, grow, flights, gather, pace, .. } = self;
+        let (flight, _) = &mut flights[0];
+        let gather = match gather {
+            Some(gather) => gather,
+            None => gather.insert(Gather::new(device, flight)?),
+        };
+        for (requests, cells) in requests.chunks(rows_in_flight).zip(cells.chunks_mut(rows_in_flight)) {
+            flight.begin(device, requests.iter().map(|request| (request.key, request.row)));
+            let mut submitted = VecDeque::new();
+            while !flight.is_grown() {
+                submitted.push_back(flight.advance(device, grow, pace.steps())?);
+                if submitted.len() > DISPATCHES {
+                    let (submission, _) = submitted.pop_front().expect("there are more than enough");
+                    device.wait(&submission)?;
+                }
+            }
+            gather.cells(device, requests.iter().map(|request| request.column), cells)?;
+        }
+        Ok(())
+    }
+
     /// Compressions a second while a full lot grows, nothing read back.
     ///
     /// # Errors
@@ -112,14 +153,14 @@ impl GpuGrower {
     fn measure_steps(&mut self) -> Result<(f64, u32), BulkError> {
         let lot = full_lot(self.rows_in_flight());
         let (flight, _) = &mut self.flights[0];
-        flight.begin(&self.device, &PlotKey([0; 32]), &lot);
+        flight.begin(&self.device, rows_of(PlotKey([0; 32]), &lot));
         let (mut seconds, mut steps) = (0.0, 0);
         let began = Instant::now();
         let mut submitted = VecDeque::new();
         let mut last = None;
         while began.elapsed() < MEASURED || steps == 0 {
             if flight.is_grown() {
-                flight.begin(&self.device, &PlotKey([0; 32]), &lot);
+                flight.begin(&self.device, rows_of(PlotKey([0; 32]), &lot));
             }
             submitted.push_back(flight.advance(&self.device, &self.grow, self.pace.steps())?);
             if submitted.len() <= DISPATCHES {
@@ -157,6 +198,11 @@ impl GpuGrower {
         self.handover.finish(&self.device, pending, |_| ())?;
         Ok(began.elapsed().as_secs_f64() / share)
     }
+}
+
+/// The rows of a lot, in their order.
+fn rows_of(key: PlotKey, lot: &Lot) -> impl Iterator<Item = (PlotKey, RowIndex)> {
+    (lot.first_row.0..).take(lot.rows()).map(move |row| (key, RowIndex(row)))
 }
 
 /// As many rows as are in flight, in one run.
@@ -290,7 +336,7 @@ impl<'a> Session<'a> {
         let Some(flight) = self.free.pop() else { return };
         match work.next(self.flights[flight].0.layout.rows()) {
             Some((key, lot)) => {
-                self.flights[flight].0.begin(self.device, &key, &lot);
+                self.flights[flight].0.begin(self.device, rows_of(key, &lot));
                 self.growing = Some((flight, lot.runs));
             }
             None => {

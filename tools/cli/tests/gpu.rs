@@ -174,6 +174,7 @@ fn bench_gpu_measures_every_job() {
         "pairs",
         "grow",
         "grow_unchecked",
+        "check",
         "score",
         "score",
         "strips",

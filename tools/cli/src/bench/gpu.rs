@@ -94,6 +94,7 @@ fn job(measurement: &Measurement) -> String {
         Job::Pairs => "Merkle pairs".to_owned(),
         Job::Grow => format!("growing, p={p} R={rounds}, {rows_in_flight} rows"),
         Job::GrowUnchecked => "growing without wgpu's checks".to_owned(),
+        Job::Check => format!("proofs checked, p={p} R={rounds}"),
         Job::Score if challenges == 1 => "leaves scored".to_owned(),
         Job::Score => format!("scores, {challenges} challenges a pass"),
         Job::Strips => format!("finished strips read back, p={p} R=1"),
@@ -101,20 +102,28 @@ fn job(measurement: &Measurement) -> String {
     }
 }
 
-/// Whether the job is counted in bytes.
-fn is_bytes(job: Job) -> bool {
-    matches!(job, Job::Copy | Job::ReadBack | Job::Strips | Job::StripsTwoQueues)
+/// What the job is counted in, as often as that unit has it.
+fn unit(job: Job) -> (&'static str, f64) {
+    match job {
+        Job::Copy | Job::ReadBack | Job::Strips | Job::StripsTwoQueues => ("MB/s", 1e6),
+        Job::Check => ("proofs a second", 1.0),
+        _ => ("million a second", 1e6),
+    }
 }
 
 /// One line of the table.
 fn print(measurement: &Measurement) -> Result<(), Failure> {
     let &Measurement { rate, of_bare, of_memory, .. } = measurement;
-    let unit = if is_bytes(measurement.job) { "MB" } else { "M " };
+    let short = match unit(measurement.job) {
+        ("MB/s", _) => "MB",
+        (_, 1.0) => "",
+        _ => "M",
+    };
     let share = |share: Option<f64>| share.map_or(String::new(), |share| format!("{share:.2}"));
     let line = format!(
-        "  {:<44} {:>11.2} {unit}  {:>7}  {:>9}",
+        "  {:<44} {:>11.2} {short:<2}  {:>7}  {:>9}",
         job(measurement),
-        rate / 1e6,
+        rate / unit(measurement.job).1,
         share(of_bare),
         share(of_memory)
     );
@@ -181,10 +190,11 @@ fn summary(report: &Report, shape: Shape) -> Result<(), Failure> {
 fn chart(reports: &[Report]) -> Chart {
     let mut groups = Vec::new();
     for report in reports {
-        for (unit, bytes) in [("million a second", false), ("MB/s", true)] {
-            let of_unit = report.measurements.iter().filter(|measurement| is_bytes(measurement.job) == bytes);
-            let bars = of_unit.map(|measurement| Bar::new(job(measurement), measurement.rate / 1e6)).collect();
-            groups.push(Group { title: report.name.clone(), unit: unit.to_owned(), bars });
+        for name in ["million a second", "MB/s", "proofs a second"] {
+            let of_unit = report.measurements.iter().filter(|measurement| unit(measurement.job).0 == name);
+            let bar = |seen: &Measurement| Bar::new(job(seen), seen.rate / unit(seen.job).1);
+            let bars = of_unit.map(bar).collect();
+            groups.push(Group { title: report.name.clone(), unit: name.to_owned(), bars });
         }
     }
     Chart { title: "spacetime bench gpu".to_owned(), groups }

@@ -203,12 +203,17 @@ impl Options {
 }
 
 impl Measurement {
-    /// What is set against the rate of bare compressions: a proof counts as the
-    /// compressions that grow its row, everything else as it is counted.
+    /// Compressions a second, which are set against the bare ones: a pair or a
+    /// score is two, a proof counts as those that grow its row.
     #[must_use]
     pub fn rate_beside_bare(&self) -> f64 {
         let shape = Shape::new(self.p, self.rounds).expect("it was measured");
-        if self.job == Job::Check { self.rate * shape.compressions_per_row() as f64 } else { self.rate }
+        self.rate
+            * match self.job {
+                Job::Compress | Job::Grow => 1.0,
+                Job::Pairs | Job::Score => 2.0,
+                Job::Check => shape.compressions_per_row() as f64,
+            }
     }
 }
 
@@ -291,6 +296,14 @@ mod tests {
         let scored = quick().result(Contender::Ours(Backend::PORTABLE), 1, Job::Score, 1);
         let object = serde_json::to_value(scored).expect("it serialises");
         assert_eq!(object.as_object().map(serde_json::Map::len), Some(6), "{object}");
+    }
+
+    #[test]
+    fn every_job_is_set_against_bare_compressions_by_its_own() {
+        let beside = |job| Measurement { rate: 10.0, ..quick().result(Contender::Ours(Backend::PORTABLE), 1, job, 1) };
+        let jobs = [Job::Compress, Job::Grow, Job::Pairs, Job::Score, Job::Check];
+        // Sixteen columns and one round: 31 compressions a row.
+        assert_eq!(jobs.map(|job| beside(job).rate_beside_bare()), [10.0, 10.0, 20.0, 20.0, 310.0]);
     }
 
     #[test]

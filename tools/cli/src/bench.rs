@@ -16,7 +16,8 @@ use std::time::Duration;
 use clap::Subcommand;
 use indicatif::ProgressBar;
 
-use crate::Failure;
+use crate::interrupt::Interrupt;
+use crate::{Code, Failure};
 
 /// The verbs of `spacetime bench`.
 #[derive(Debug, Subcommand)]
@@ -44,6 +45,15 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Disk(disk) => disk.run(),
         Verb::Farm(farm) => farm.run(),
     }
+}
+
+/// From now on Ctrl-C or SIGTERM ends the program at once: for benches that write nothing until their end.
+fn end_at_interrupt() -> Result<(), Failure> {
+    Interrupt::install()?.then(|| {
+        let _ = Failure::interrupted("stopped; what was printed so far stands").report();
+        // Without destructors: what is measured goes on meanwhile on other threads.
+        signal_hook::low_level::exit(Code::Interrupted as i32);
+    })
 }
 
 /// Says on a terminal that work goes on; taken away when it is dropped.

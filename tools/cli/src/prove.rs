@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use indicatif::BinaryBytes;
 use spacetime_kernels::{Backend, ColumnIndex, Target};
-use spacetime_prover::farm::{Cancel, Ended, Missed, PlotReport, ProveError, Refusal, ScorerReport};
+use spacetime_prover::farm::{Cancel, Ended, MAX_THREADS, Missed, PlotReport, ProveError, Refusal, ScorerReport};
 use spacetime_prover::{Farm, FarmOptions, SearchOptions, SearchReport, farm};
 use tracing::{info, warn};
 
@@ -43,18 +43,18 @@ pub struct Prove {
     #[arg(long, requires = "target")]
     first_winner: bool,
     /// Reads in flight on each disk.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     queue_depth: Option<usize>,
     /// Bytes of a read, a multiple of 4096.
-    #[arg(long, value_parser = size, value_name = "SIZE")]
+    #[arg(long, value_parser = size, value_name = "SIZE", allow_negative_numbers = true)]
     block_size: Option<Size>,
     /// What scores: auto, cpu, cpu:portable, cpu:shani, cpu:avx2 or cpu:avx512. GPUs, as gpu or gpu:0,2,
     /// score beside the CPU where they are measured to be faster; auto leaves them alone.
     #[arg(long, env = "SPACETIME_BACKEND", default_value = "auto", value_parser = engines, value_name = "BACKEND")]
     backend: Engines,
     /// Threads that score. Default: one for each CPU.
-    #[arg(long, env = "SPACETIME_THREADS", value_name = "N")]
-    threads: Option<usize>,
+    #[arg(long, env = "SPACETIME_THREADS", value_parser = clap::value_parser!(u16).range(1..=MAX_THREADS as i64), value_name = "N", allow_negative_numbers = true)]
+    threads: Option<u16>,
     /// Prints a JSON object for each challenge, the proof.
     #[arg(long)]
     json: bool,
@@ -149,7 +149,7 @@ impl Prove {
             stop_at_first_winner: self.first_winner,
             cancel,
             backend: self.backend.cpu(),
-            threads: self.threads.unwrap_or(defaults.threads),
+            threads: self.threads.map_or(defaults.threads, usize::from),
             ..defaults
         };
         let (column, target) = (ColumnIndex(self.column), self.target.map(Target));

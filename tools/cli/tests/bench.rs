@@ -98,6 +98,10 @@ fn what_cannot_be_measured_is_one_clear_line() {
     refused(&["farm", ".", "--window", "0s"], 2, &["--window", "above zero"]);
     refused(&["farm", ".", "--windows", "0"], 2, &["--windows", "0"]);
     refused(&["farm", ".", "--challenges", "9"], 2, &["--challenges", "9"]);
+    for threads in ["0", "257", "-1"] {
+        refused(&["farm", ".", "--threads", threads], 2, &["--threads", threads]);
+    }
+    refused(&["disk", ".", "--size", "-5"], 2, &["--size", "-5"]);
     refused(&["farm", "file"], 3, &["file", "not a plot"]);
     assert_eq!(names_in(folder), ["file", "other.svg"]);
 }
@@ -221,6 +225,23 @@ fn ctrl_c_prints_what_was_rehearsed() {
     assert!(rest.contains("error: stopped after"), "{rest}");
     let all: Value = serde_json::from_str(stdout.lines().last().expect("a line")).expect("an object");
     assert_eq!(all["interrupted"], true);
+}
+
+/// A bench that writes nothing is ended at once, with the code of what is interrupted.
+#[test]
+fn ctrl_c_ends_what_only_computes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for signal in ["-INT", "-TERM"] {
+        let mut running = Running::start(folder.path(), &["bench", "cpu", "--chart", "cpu.svg"]);
+        let mut stdout = BufReader::new(running.0.stdout.take().expect("a pipe"));
+        assert!(stdout.read_line(&mut String::new()).expect("UTF-8") > 0, "the head of the table");
+        running.signal(signal);
+        let mut stderr = String::new();
+        running.0.stderr.take().expect("a pipe").read_to_string(&mut stderr).expect("UTF-8");
+        assert_eq!(running.0.wait().expect("it ends").code(), Some(130), "{stderr}");
+        assert!(stderr.starts_with("error: stopped"), "{stderr}");
+        assert!(names_in(folder.path()).is_empty(), "no half of a chart");
+    }
 }
 
 #[test]

@@ -7,14 +7,15 @@ use spacetime_benches::workload::Job;
 use spacetime_kernels::{Backend, Shape};
 
 use super::chart::ChartFlag;
-use super::limits::{plot_bytes, time};
+use super::limits::{plot_rate, time};
 use crate::args::{Engines, engines};
 use crate::{Failure, out};
 
 /// Measures every hash job on every backend of this CPU, beside the crate hashtree-rs.
 ///
 /// First on one core, by the processor time that it was given, then on all, by
-/// the clock. Takes about ten seconds.
+/// the clock. A pair, or a score, is two compressions of those it is held
+/// against. Takes about ten seconds.
 #[derive(Debug, Args)]
 pub struct Cpu {
     /// Measures one backend alone: cpu:portable, cpu:shani, cpu:avx2 or cpu:avx512. Default: all of them.
@@ -30,6 +31,7 @@ pub struct Cpu {
 impl Cpu {
     pub(crate) fn run(self) -> Result<(), Failure> {
         self.chart.check()?;
+        super::end_at_interrupt()?;
         self.backend.note_cpu_alone();
         let defaults = Options::default();
         let backends = self.backend.forced().map_or_else(|| defaults.backends.clone(), |backend| vec![backend]);
@@ -102,12 +104,14 @@ fn summary(measurements: &[Measurement], fastest: Backend) -> Result<(), Failure
         let ours = measurements.iter().filter(|m| m.job == job && m.backend == fastest.name());
         ours.max_by_key(|m| m.threads)
     };
-    let (Some(growing), Some(checking)) = (best(Job::Grow), best(Job::Check)) else { return Ok(()) };
+    let (Some(growing), Some(pairs), Some(checking)) = (best(Job::Grow), best(Job::Pairs), best(Job::Check)) else {
+        return Ok(());
+    };
     let shape = Shape::new(growing.p, growing.rounds).expect("it was measured");
-    let bytes_per_second = plot_bytes(growing.rate, shape);
+    let bytes_per_second = plot_rate(growing.rate, pairs.rate, shape);
     out::line("")?;
     out::line(format_args!(
-        "{} on {} threads grows {:.0} MB/s of plot at p={} R={}: a plot of 1 TiB takes {} ({:.1} h), if the disk keeps up.",
+        "{} on {} threads grows {:.0} MB/s of plot at p={} R={}, its tree included: a plot of 1 TiB takes {} ({:.1} h), if the disk keeps up.",
         growing.backend,
         growing.threads,
         bytes_per_second / 1e6,

@@ -36,7 +36,7 @@ pub struct Disk {
     #[arg(value_name = "PATH")]
     folder: PathBuf,
     /// Bytes to write, at least 64MiB. More than 1GiB needs --yes.
-    #[arg(long, default_value = "1GiB", value_parser = size_value, value_name = "SIZE")]
+    #[arg(long, default_value = "1GiB", value_parser = size_value, value_name = "SIZE", allow_negative_numbers = true)]
     size: Size,
     /// Does write more than 1GiB.
     #[arg(long)]
@@ -192,7 +192,7 @@ impl Summary<'_> {
             self.answers_bound_by.words(),
         ))?;
         out::line(format_args!(
-            "A plot of 1 TiB takes {} here: the disk writes {:.0} MB/s, the CPU grows {:.0} MB/s: {}.",
+            "A plot of 1 TiB takes {} here, grown by the CPU alone: the disk writes {:.0} MB/s, the CPU grows {:.0} MB/s: {}.",
             time(self.tebibyte_plot_seconds),
             self.write_bytes_per_second / 1e6,
             self.grow_bytes_per_second / 1e6,

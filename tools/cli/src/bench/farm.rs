@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::Args;
 use spacetime_benches::farm::{Options, TimedDisks, rehearse};
 use spacetime_kernels::MAX_CHALLENGES;
-use spacetime_prover::farm::{Cancel, PlotFault, Refusal};
+use spacetime_prover::farm::{Cancel, MAX_THREADS, PlotFault, Refusal};
 use spacetime_prover::{Farm as Plots, FarmOptions, SearchOptions};
 use tracing::{info, warn};
 
@@ -46,8 +46,8 @@ pub struct Farm {
     #[arg(long, env = "SPACETIME_BACKEND", default_value = "auto", value_parser = engines, value_name = "BACKEND")]
     backend: Engines,
     /// Threads that score. Default: one for each CPU.
-    #[arg(long, env = "SPACETIME_THREADS", value_name = "N")]
-    threads: Option<usize>,
+    #[arg(long, env = "SPACETIME_THREADS", value_parser = clap::value_parser!(u16).range(1..=MAX_THREADS as i64), value_name = "N", allow_negative_numbers = true)]
+    threads: Option<u16>,
     /// Prints flat JSON objects, a line each, and nothing else: one a disk, then one for all.
     #[arg(long)]
     json: bool,
@@ -83,7 +83,7 @@ impl Farm {
             challenges: self.challenges.map_or(rules.beacon_interval, usize::from),
             budget: BUDGET.max(window),
             backend: self.backend.cpu(),
-            threads: self.threads.unwrap_or(SearchOptions::default().threads),
+            threads: self.threads.map_or(SearchOptions::default().threads, usize::from),
             cancel,
         };
         info!(windows = options.windows, window_ms = window.as_millis() as u64, "rehearsing");

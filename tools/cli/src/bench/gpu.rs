@@ -1,16 +1,15 @@
 //! `spacetime bench gpu`.
 
-use std::time::Duration;
-
 use clap::Args;
 use spacetime_benches::chart::{Bar, Chart, Group};
 use spacetime_benches::gpu::{self as bench, Job, Measurement, Options, Report};
 use spacetime_kernels::Shape;
-use spacetime_kernels::gpu::OpenOptions;
+use spacetime_kernels::gpu::{OpenOptions, adapters};
 
 use super::chart::ChartFlag;
-use super::limits::{plot_bytes, size, time};
+use super::limits::{plot_bytes, plot_rate, size, time};
 use crate::args::{self, Engines, GpuEngines, Size, engines};
+use crate::network::MAIN;
 use crate::{Failure, gpu, out};
 
 /// Measures what GPUs do, beside the limits that bind them.
@@ -24,7 +23,7 @@ pub struct Gpu {
     #[arg(long, default_value = "gpu", value_parser = engines, value_name = "BACKEND")]
     backend: Engines,
     /// Memory of each GPU that may be used, such as 16GiB. Default: most of it.
-    #[arg(long, env = "SPACETIME_GPU_MEMORY", value_parser = args::size, value_name = "SIZE")]
+    #[arg(long, env = "SPACETIME_GPU_MEMORY", value_parser = args::size, value_name = "SIZE", allow_negative_numbers = true)]
     gpu_memory: Option<Size>,
     /// Prints a flat JSON object for each adapter and job, and nothing else.
     #[arg(long)]
@@ -32,9 +31,6 @@ pub struct Gpu {
     #[command(flatten)]
     chart: ChartFlag,
 }
-
-/// A group of epochs of the main network: who stores nothing has to grow within it.
-const GROUP: Duration = Duration::from_secs(80);
 
 /// Bytes of a cell.
 const CELL_BYTES: f64 = 32.0;
@@ -45,9 +41,13 @@ const DISK_BYTES: f64 = 20e12;
 impl Gpu {
     pub(crate) fn run(self) -> Result<(), Failure> {
         self.chart.check()?;
+        super::end_at_interrupt()?;
         match &self.backend {
             Engines::Named { cpu: None, gpu: Some(GpuEngines::All | GpuEngines::Only(_)) } => (),
             _ => return Err(Failure::usage("--backend: GPUs alone are measured here, as gpu or gpu:0,2")),
+        }
+        if matches!(self.backend, Engines::Named { gpu: Some(GpuEngines::All), .. }) && adapters().is_empty() {
+            return Err(Failure::failed("no GPU adapter found: nothing to measure (is a Vulkan driver installed?)"));
         }
         let adapters = gpu::chosen(&self.backend)?;
         let open = OpenOptions { memory_bytes: self.gpu_memory.map(|size| size.bytes), ..OpenOptions::default() };
@@ -146,8 +146,7 @@ fn summary(report: &Report, shape: Shape) -> Result<(), Failure> {
     let of_bare = growing.of_bare.unwrap_or_default();
     let of_memory = growing.of_memory.unwrap_or_default();
     // Every cell is grown and hashed into its tree, while those before it are read back.
-    let seconds_per_byte = 1.0 / plot_bytes(growing.rate, shape) + 1.0 / (CELL_BYTES * pairs);
-    let grown = 1.0 / seconds_per_byte;
+    let grown = plot_rate(growing.rate, pairs, shape);
     let reached = grown.min(read_back);
     let binds = if read_back < grown {
         "reading back binds it".to_owned()
@@ -167,20 +166,25 @@ fn summary(report: &Report, shape: Shape) -> Result<(), Failure> {
         time((1u64 << 40) as f64 / reached),
         (1u64 << 40) as f64 / reached / 3600.0,
     ))?;
+    // Who stores nothing has to grow within a group of epochs of the main network.
+    let group = MAIN.group();
     out::line(format_args!(
         "Growing instead of storing {:.0} TB, anew in every group of {} s, would need {:.0} of these cards.",
         DISK_BYTES / 1e12,
-        GROUP.as_secs(),
-        (DISK_BYTES / (plot_bytes(growing.rate, shape) * GROUP.as_secs_f64())).ceil(),
+        group.as_secs(),
+        (DISK_BYTES / (plot_bytes(growing.rate, shape) * group.as_secs_f64())).ceil(),
     ))?;
     let Some(two) = rate(Job::StripsTwoQueues) else { return Ok(()) };
     // With one round a cell takes two compressions to grow, and two to hash.
     let arithmetic = bare / 4.0 * CELL_BYTES;
     let limit = read_back.min(arithmetic);
-    let verdict = if two > 1.05 * strips { "worth it: --gpu-queues 2" } else { "not worth it" };
+    // What a second queue hides of a byte's time is hidden of a plot's bytes too, where it weighs less.
+    let hidden = 1.0 / strips - 1.0 / two;
+    let plots = 1.0 / (1.0 - reached * hidden).max(0.1);
+    let verdict = if plots > 1.02 { "worth trying: --gpu-queues 2" } else { "not worth it" };
     out::line(format_args!(
         "Finished strips of one round reach the host at {:.0}% of what {} allows; with two queues {:.2} times as \
-         fast, {verdict}.",
+         fast, which would make a plot at R={rounds} {plots:.2} times as fast: {verdict}.",
         strips / limit * 100.0,
         if read_back <= arithmetic { "reading back" } else { "bare compression" },
         two / strips,

@@ -11,7 +11,7 @@ use crate::network::{MAIN, Rules};
 /// What all cores together do, with the fastest backend.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CpuLimits {
-    /// Bytes of a main plot grown in a second.
+    /// Bytes of a main plot grown, and hashed into its tree, in a second.
     pub(crate) grow_bytes_per_second: f64,
     /// Bytes of strips scored in a second, for each of the challenges.
     pub(crate) score_bytes_per_second: f64,
@@ -22,9 +22,9 @@ impl CpuLimits {
     pub(crate) fn measure(backend: Backend, challenges: usize) -> Self {
         let options = Options { backends: vec![backend], budget: Duration::from_secs(2), ..Options::default() };
         let scores = cpu::on_threads(&options, backend, Job::Score, challenges).rate;
-        let grown = cpu::on_threads(&options, backend, Job::Grow, 1).rate;
+        let [grown, pairs] = [Job::Grow, Job::Pairs].map(|job| cpu::on_threads(&options, backend, job, 1).rate);
         Self {
-            grow_bytes_per_second: plot_bytes(grown, options.shape),
+            grow_bytes_per_second: plot_rate(grown, pairs, options.shape),
             score_bytes_per_second: scores / challenges as f64 * 32.0,
         }
     }
@@ -33,6 +33,13 @@ impl CpuLimits {
 /// Bytes of plot that so many compressions grow.
 pub(crate) fn plot_bytes(compressions: f64, shape: Shape) -> f64 {
     compressions / shape.compressions_per_row() as f64 * shape.row_bytes() as f64
+}
+
+/// Bytes of plot a second where so many compressions grow cells and so many pairs hash them into the tree:
+/// whoever grows does both, one after the other, and a cell is in one pair (PROTOCOL §5).
+pub(crate) fn plot_rate(grown_per_second: f64, pairs_per_second: f64, shape: Shape) -> f64 {
+    let seconds_per_byte = 1.0 / plot_bytes(grown_per_second, shape) + 1.0 / (32.0 * pairs_per_second);
+    1.0 / seconds_per_byte
 }
 
 /// What is the slower of the two, and so binds.
@@ -80,4 +87,18 @@ pub(crate) fn time(seconds: f64) -> HumanDuration {
 pub(crate) fn at(time: Duration, rules: Option<&Rules>) -> String {
     let name = rules.map_or(String::new(), |rules| format!(" at {}", rules.name));
     format!("{} s{name}", time.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tree_takes_its_time_too() {
+        // Sixteen columns and one round: 31 compressions and 512 bytes a row. A row a second, and
+        // sixteen pairs in another.
+        let shape = Shape::new(4, 1).expect("within bounds");
+        assert_eq!(plot_bytes(31.0, shape), 512.0);
+        assert_eq!(plot_rate(31.0, 16.0, shape), 256.0);
+    }
 }

@@ -81,6 +81,9 @@ fn a_dry_run_says_who_would_grow() {
     let folder = tempfile::tempdir().expect("a folder");
     let ran = run(folder.path(), &arguments("700", "out", &["--backend", "gpu:0+cpu", "--dry-run"])).expect(0, &[]);
     assert!(ran.stdout.contains("cpu:") && ran.stdout.contains("gpu:0 ("), "{ran:#?}");
+    let twice = ["--backend", "gpu:0+cpu", "--gpu-queues", "2", "--dry-run"];
+    let ran = run(folder.path(), &arguments("700", "out", &twice)).expect(0, &[]);
+    assert!(ran.stdout.contains("on 2 queues") && ran.stdout.matches("gpu:0 (").count() == 1, "{ran:#?}");
     assert!(names_in(folder.path()).is_empty(), "nothing is made");
 }
 
@@ -95,6 +98,8 @@ fn adapters_that_are_not_there_are_wrong_usage() {
     run(folder.path(), &["bench", "gpu", "--backend", "cpu"]).expect(2, &["--backend"]);
     let tiny = arguments("300", "out", &["--backend", "gpu:0", "--gpu-memory", "1KiB"]);
     run(folder.path(), &tiny).expect(2, &["--gpu-memory", "gpu:0 ("]);
+    let negative = arguments("300", "out", &["--backend", "gpu:0", "--gpu-memory", "-5"]);
+    run(folder.path(), &negative).expect(2, &["--gpu-memory", "-5"]);
     let fifth = arguments("300", "out", &["--backend", "gpu:0", "--gpu-queues", "5"]);
     run(folder.path(), &fifth).expect(2, &["--gpu-queues"]);
     assert!(names_in(folder.path()).is_empty(), "nothing is made");
@@ -115,7 +120,8 @@ fn without_a_driver_the_cpu_works_and_the_program_says_so_once() {
     assert_eq!(ran.stderr.matches("GPU").count(), 0, "{ran:#?}");
     without_driver(folder, &arguments("300", "gpu", &["--backend", "gpu"])).expect(1, &["no GPU adapter", "gpu+cpu"]);
     without_driver(folder, &arguments("300", "gpu", &["--backend", "gpu:0"])).expect(2, &["gpu:0", "there are none"]);
-    without_driver(folder, &["bench", "gpu"]).expect(1, &["no GPU adapter"]);
+    let nothing = without_driver(folder, &["bench", "gpu"]).expect(1, &["no GPU adapter"]);
+    assert!(!nothing.stderr.contains("gpu+cpu"), "which is refused there: {nothing:#?}");
 }
 
 #[test]

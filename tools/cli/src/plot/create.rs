@@ -43,7 +43,7 @@ pub struct Create {
     #[arg(long, group = "extent", value_name = "N", allow_negative_numbers = true)]
     rows: Option<u64>,
     /// Bytes of each plot's cells, such as 100GiB, rounded down to whole rows.
-    #[arg(long, group = "extent", value_parser = size, value_name = "SIZE")]
+    #[arg(long, group = "extent", value_parser = size, value_name = "SIZE", allow_negative_numbers = true)]
     size: Option<Size>,
     /// Log2 of the columns. Default: the network's.
     #[arg(long, value_name = "P", allow_negative_numbers = true)]

@@ -80,8 +80,9 @@ impl Screen {
 
     fn bar(&self, path: &Path) -> Option<ProgressBar> {
         self.bars.as_ref().map(|bars| {
-            let bar = bars.add(ProgressBar::new(0).with_style(style(BYTES)));
+            let bar = bars.add(ProgressBar::new(0).with_style(style(NOTHING)));
             bar.set_message(file_name(path));
+            bar.enable_steady_tick(BAR_INTERVAL);
             bar
         })
     }
@@ -103,7 +104,13 @@ fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// How a bar counts.
+/// How often a bar is drawn anew where nothing happens.
+const BAR_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How a bar counts: before anything is known, and before there is a rate, which with a GPU lasts for the
+/// whole first lot.
+const NOTHING: &str = "{msg}  {elapsed}";
+const FIRST: &str = "{msg} [{bar:30}] {percent:>3}%  {binary_bytes} of {binary_total_bytes}  {elapsed} so far";
 const BYTES: &str =
     "{msg} [{bar:30}] {percent:>3}%  {binary_bytes} of {binary_total_bytes}  {binary_bytes_per_sec}  {eta} left";
 const ROWS: &str = "{msg} [{bar:30}] {percent:>3}%  {pos} of {len} rows  {eta} left";
@@ -121,14 +128,19 @@ impl Progress {
                 (state.rows, state.before, state.grown, state.done) = (rows, rows_done, rows_done, rows_done);
                 state.began = Instant::now();
                 if let Some(bar) = &self.bar {
+                    bar.set_style(style(FIRST));
                     bar.set_length(rows * self.row_bytes);
                     bar.set_position(rows_done * self.row_bytes);
                     bar.reset_eta();
                 }
             }
             Event::Grown(rows) => {
+                let is_first = state.grown == state.before;
                 state.grown += rows;
                 if let Some(bar) = &self.bar {
+                    if is_first {
+                        bar.set_style(style(BYTES));
+                    }
                     bar.set_position(state.grown * self.row_bytes);
                     if state.grown == state.rows {
                         bar.set_message(format!("{} writing", file_name(&self.path)));

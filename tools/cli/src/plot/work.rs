@@ -21,16 +21,16 @@ pub(crate) struct Work {
     #[arg(long, env = "SPACETIME_BACKEND", default_value = "auto", value_parser = engines, value_name = "BACKEND")]
     backend: Engines,
     /// Threads that grow. Default: one for each CPU.
-    #[arg(long, env = "SPACETIME_THREADS", value_parser = clap::value_parser!(u16).range(1..=1024), value_name = "N")]
+    #[arg(long, env = "SPACETIME_THREADS", value_parser = clap::value_parser!(u16).range(1..=1024), value_name = "N", allow_negative_numbers = true)]
     threads: Option<u16>,
     /// Memory that may be used, such as 8GiB. Default: half of what is free.
-    #[arg(long, env = "SPACETIME_MEMORY", value_parser = size, value_name = "SIZE")]
+    #[arg(long, env = "SPACETIME_MEMORY", value_parser = size, value_name = "SIZE", allow_negative_numbers = true)]
     memory: Option<Size>,
     /// Pauses while this file exists.
     #[arg(long, value_name = "FILE")]
     pause_file: Option<PathBuf>,
     /// Writes no faster than this, such as 200MB/s.
-    #[arg(long, value_parser = rate, value_name = "RATE")]
+    #[arg(long, value_parser = rate, value_name = "RATE", allow_negative_numbers = true)]
     max_rate: Option<Rate>,
 }
 
@@ -38,10 +38,10 @@ pub(crate) struct Work {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Gpus {
     /// Memory of each GPU that may be used, such as 16GiB. Default: most of it.
-    #[arg(long, env = "SPACETIME_GPU_MEMORY", value_parser = size, value_name = "SIZE")]
+    #[arg(long, env = "SPACETIME_GPU_MEMORY", value_parser = size, value_name = "SIZE", allow_negative_numbers = true)]
     gpu_memory: Option<Size>,
     /// Queues opened on each GPU: a second one may hide what the first waits for. `bench gpu` measures both.
-    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=4), default_value = "1", value_name = "N")]
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=4), default_value = "1", value_name = "N", allow_negative_numbers = true)]
     gpu_queues: u8,
 }
 
@@ -62,8 +62,17 @@ impl Work {
     /// Who grows rows, for people: `cpu:avx512 on 16 threads and gpu:0 (NVIDIA H200)`.
     pub(crate) fn who_grows(&self, growers: &[SharedGrower]) -> String {
         let cpu = format!("{} on {} threads", self.engine().name(), self.threads());
-        let mut names: Vec<String> =
-            growers.iter().map(|grower| grower.lock().expect("nothing grows yet").name()).collect();
+        // A card has a grower for each of its queues.
+        let mut cards: Vec<(String, usize)> = Vec::new();
+        for grower in growers {
+            let name = grower.lock().expect("nothing grows yet").name();
+            match cards.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, queues)) => *queues += 1,
+                None => cards.push((name, 1)),
+            }
+        }
+        let named = |(name, queues)| if queues == 1 { name } else { format!("{name} on {queues} queues") };
+        let mut names: Vec<String> = cards.into_iter().map(named).collect();
         if self.cpu_grows() || names.is_empty() {
             names.insert(0, cpu);
         }

@@ -19,7 +19,7 @@ use crate::error::BuildError;
 use crate::memory::Sizes;
 use crate::options::CreateOptions;
 use crate::produce::{Grown, Halt, Shared, card, cpu, cpu_lot};
-use crate::queue::{Bounds, Queue};
+use crate::queue::{Bounds, CloseOnPanic, Queue};
 use crate::shares::Kind;
 use crate::storage::Storage;
 use crate::trailer::{Plan, Progress, Trailer};
@@ -95,6 +95,8 @@ impl Build<'_> {
         let (queue, abort, empty) = (&queue, &abort, &empty);
         let shared = Shared { plan, segment_level, hasher, pool, control, events, abort, queue, empty };
         std::thread::scope(|scope| {
+            // Those who wait for rows do not wait for a writer that panicked.
+            let _guard = CloseOnPanic(queue);
             let threads = start(scope, shared, self.options, &mut cards, shape, to_write);
             let result = self.write_all(&shared, &names, grown, &written);
             // A writer that failed hangs up, and what is being grown is not wanted any more.

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use spacetime_kernels::{PlotKey, RowIndex, Shape};
+use spacetime_kernels::{BulkError, PlotKey, RowIndex, Shape};
 use spacetime_prover::{HEADER_BYTES, Layout, PlotError, PlotHeader};
 use tracing::warn;
 
@@ -86,10 +86,19 @@ fn estimated_time(header: &PlotHeader, options: &CreateOptions<'_>) -> Result<Du
         }
         rows_per_second += header.rows as f64 / time.as_secs_f64();
     }
-    for grower in growers {
+    // All cards at once, for several of them may be queues of one.
+    let rate = |grower| {
         let mut grower = locked(grower);
         let lot_time = grower.lot_time()?;
-        rows_per_second += grower.rows_in_flight() as f64 / lot_time.as_secs_f64();
+        Ok::<_, BulkError>(grower.rows_in_flight() as f64 / lot_time.as_secs_f64())
+    };
+    let rates: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = growers.iter().map(|grower| scope.spawn(move || rate(grower))).collect();
+        let joined = threads.into_iter().map(|thread| thread.join());
+        joined.map(|rate| rate.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    });
+    for rate in rates {
+        rows_per_second += rate?;
     }
     // A plot that lasts longer than a Duration is as good as endless.
     Ok(Duration::try_from_secs_f64(header.rows as f64 / rows_per_second).unwrap_or(Duration::MAX))

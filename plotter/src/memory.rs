@@ -39,7 +39,8 @@ fn needed(header: &PlotHeader, layout: &Layout, options: &CreateOptions<'_>, row
     let shape = header.shape;
     let batch = BatchShape::new(shape, usize::try_from(rows).unwrap_or(usize::MAX >> 32), header.rows_per_segment);
     let hands = if options.cpu_takes_part() { options.threads as u64 } else { 0 };
-    let stack_levels = u64::from(layout.depth().max(layout.subtree_depth()) + 2 - rows.ilog2());
+    // A card, or an earlier run, may have left pieces of a single row.
+    let stack_levels = u64::from(layout.depth().max(layout.subtree_depth()) + 2);
     options.batches() as u64 * batch.batch_bytes()
         + hands * (engine.worker_bytes(shape) + batch.scratch_bytes())
         // The stack, what it is joined into, and a copy at the end; the pair of the last batch's roots.

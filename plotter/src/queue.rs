@@ -50,6 +50,16 @@ fn grain(most: u64, batch_rows: u64) -> u64 {
     1 << (most.min(batch_rows) / GRAINS).max(least).ilog2()
 }
 
+/// So many of `most` rows from `start` on, more than `rows` or a little less, that they end with a
+/// grain: then the next lot begins with one, however oddly this one does.
+fn up_to_a_grain(start: u64, rows: u64, most: u64, grain: u64) -> u64 {
+    if rows == 0 {
+        return 0;
+    }
+    let wanted = (start + rows).next_multiple_of(grain) - start;
+    if wanted > most { wanted - grain } else { wanted }
+}
+
 /// What the queue is about.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
@@ -186,7 +196,7 @@ impl Queue {
             Kind::Card => {
                 let grain = grain(most, batch_rows);
                 let rows = state.shares.rows_for(who, now, left, most - most % grain);
-                cut(&first, rows.next_multiple_of(grain), room, batch_rows, plot_rows)
+                cut(&first, up_to_a_grain(first.start, rows, most, grain), room, batch_rows, plot_rows)
             }
         };
         (!pieces.is_empty()).then_some(pieces)

@@ -13,6 +13,11 @@ use std::collections::VecDeque;
 /// Longest that a piece of the CPU's lasts, in seconds, where others grow beside
 /// it: what it has begun cannot be shared any more.
 const CPU_PIECE_SECONDS: f64 = 4.0;
+/// Most that a lot seems slower than the one before it. A pause or a hiccup is no measure,
+/// and who is thought to be far slower than others is given nothing that would show the truth.
+const MOST_SLOWER: f64 = 4.0;
+/// Least that a lot takes, in seconds, for a clock that saw no time pass: with it rates are finite.
+const LEAST_SECONDS: f64 = 1e-9;
 /// Share of a lot from which on a lot tells how long a whole one takes.
 const NEARLY_WHOLE: f64 = 0.75;
 
@@ -30,7 +35,7 @@ pub(crate) struct Pace {
 impl Pace {
     /// A lot that takes as long with few rows as with all.
     pub(crate) fn lockstep(lot: u64, time: f64) -> Self {
-        Self { lot, time: time.max(f64::MIN_POSITIVE), floor: 1.0 }
+        Self { lot, time: time.max(LEAST_SECONDS), floor: 1.0 }
     }
 
     /// Seconds that `rows` take.
@@ -53,14 +58,15 @@ impl Pace {
     /// Learns from `rows`, of one lot or of several, that took `seconds`.
     fn learn(&mut self, rows: u64, seconds: f64) {
         let lots = rows as f64 / self.lot as f64;
-        let seconds = seconds.max(f64::MIN_POSITIVE);
-        if lots > 1.0 {
-            self.time = seconds / lots;
+        let time = if lots > 1.0 {
+            seconds / lots
         } else if lots >= NEARLY_WHOLE {
-            self.time = seconds / (self.floor + (1.0 - self.floor) * lots);
+            seconds / (self.floor + (1.0 - self.floor) * lots)
         } else {
             self.floor = ((seconds / self.time - lots) / (1.0 - lots)).clamp(0.0, 1.0);
-        }
+            return;
+        };
+        self.time = time.min(MOST_SLOWER * self.time).max(LEAST_SECONDS);
     }
 }
 

@@ -21,8 +21,10 @@ const FLIGHTS: usize = 2;
 /// Dispatches that wait on the card while one runs, so that it never does.
 const DISPATCHES: usize = 2;
 
-/// For how long [`BulkGrower::lot_time`] grows.
+/// For how long [`GpuGrower::growing_rate`] grows, …
 const MEASURED: Duration = Duration::from_millis(1500);
+/// … and [`BulkGrower::lot_time`], which nobody can stop: its user learns more from whole lots.
+const GLIMPSED: Duration = Duration::from_millis(750);
 
 /// Grows rows on one adapter.
 #[derive(Debug)]
@@ -36,6 +38,8 @@ pub struct GpuGrower {
     /// Made when it is first needed.
     gather: Option<Gather>,
     pace: Pace,
+    /// What [`BulkGrower::lot_time`] found: it is asked before each of many plots.
+    lot_time: Option<Duration>,
 }
 
 impl GpuGrower {
@@ -48,7 +52,8 @@ impl GpuGrower {
             match Self::with_tables(&device, shape, tables) {
                 Ok((grow, handover, flights)) => {
                     let pace = Pace::new(tables.rows());
-                    return Ok(Self { device, shape, grow, handover, flights, gather: None, pace });
+                    let gather = None;
+                    return Ok(Self { device, shape, grow, handover, flights, gather, pace, lot_time: None });
                 }
                 // What the driver calls its memory is not all free.
                 Err(BulkError::Memory { .. }) if tables.rows() > 1 => {
@@ -145,12 +150,12 @@ impl GpuGrower {
     /// # Errors
     /// If the device fails.
     pub fn growing_rate(&mut self) -> Result<f64, BulkError> {
-        let (seconds, steps) = self.measure_steps()?;
+        let (seconds, steps) = self.measure_steps(MEASURED)?;
         Ok(f64::from(steps) * self.rows_in_flight() as f64 / seconds)
     }
 
-    /// Seconds that so many steps of a full lot took, once their number is settled.
-    fn measure_steps(&mut self) -> Result<(f64, u32), BulkError> {
+    /// Seconds that so many steps of a full lot took, once their number is settled, within about the time `measured`.
+    fn measure_steps(&mut self, measured: Duration) -> Result<(f64, u32), BulkError> {
         let lot = full_lot(self.rows_in_flight());
         let (flight, _) = &mut self.flights[0];
         flight.begin(&self.device, rows_of(PlotKey([0; 32]), &lot));
@@ -158,7 +163,7 @@ impl GpuGrower {
         let began = Instant::now();
         let mut submitted = VecDeque::new();
         let mut last = None;
-        while began.elapsed() < MEASURED || steps == 0 {
+        while began.elapsed() < measured || steps == 0 {
             if flight.is_grown() {
                 flight.begin(&self.device, rows_of(PlotKey([0; 32]), &lot));
             }
@@ -172,7 +177,7 @@ impl GpuGrower {
             if let Some(last) = last {
                 let time: Duration = now - last;
                 // The first dispatches, which find their size, do not count.
-                if began.elapsed() > MEASURED / 3 {
+                if began.elapsed() > measured / 3 {
                     (seconds, steps) = (seconds + time.as_secs_f64(), steps + took_steps);
                 }
                 self.pace.took(took_steps, time);
@@ -224,9 +229,16 @@ impl BulkGrower for GpuGrower {
     }
 
     fn lot_time(&mut self) -> Result<Duration, BulkError> {
-        let (seconds, steps) = self.measure_steps()?;
+        // One that is lost does not answer from memory.
+        self.device.poll()?;
+        if let Some(known) = self.lot_time {
+            return Ok(known);
+        }
+        let (seconds, steps) = self.measure_steps(GLIMPSED)?;
         let growing = seconds * f64::from(self.flights[0].0.steps()) / f64::from(steps);
-        Ok(Duration::from_secs_f64(growing + self.measure_handover()?))
+        let lot_time = Duration::from_secs_f64(growing + self.measure_handover()?);
+        self.lot_time = Some(lot_time);
+        Ok(lot_time)
     }
 
     fn grow(&mut self, work: &mut dyn BulkWork) -> Result<(), BulkError> {
@@ -260,6 +272,8 @@ struct Session<'a> {
     parts: VecDeque<(Pending, Option<usize>)>,
     /// When the dispatch before was done.
     last_done: Option<Instant>,
+    /// Since when the next one is waited for.
+    waits_since: Option<Instant>,
     is_exhausted: bool,
 }
 
@@ -284,6 +298,7 @@ impl<'a> Session<'a> {
             dispatches: VecDeque::new(),
             parts: VecDeque::new(),
             last_done: None,
+            waits_since: None,
             is_exhausted: false,
         }
     }
@@ -393,7 +408,10 @@ impl<'a> Session<'a> {
                     self.pace.took(*steps, now - last);
                 }
                 self.last_done = Some(now);
+                self.waits_since = None;
                 self.dispatches.pop_front();
+            } else {
+                self.device.check_patience(*self.waits_since.get_or_insert_with(Instant::now))?;
             }
             return Ok(true);
         }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::mpsc::SyncSender;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use spacetime_kernels::{BulkError, BulkGrower, BulkWork, Lot, Part, PlotKey, Proceed, RowIndex, Run};
 use tracing::warn;
@@ -37,11 +37,15 @@ pub(crate) fn card(
         key: shared.plan.header.key(),
         lots: VecDeque::new(),
         batch: None,
-        last_end: Instant::now(),
+        rested: Duration::ZERO,
+        last_end: (Instant::now(), Duration::ZERO),
         rows_in_flight,
         stopped: false,
+        has_asked: false,
+        misfit: None,
     };
     while shared.queue.wait_for(who, rows_in_flight) {
+        feed.has_asked = false;
         let result = grower.grow(&mut feed);
         if feed.stopped {
             // Others may be waiting for what will not come any more.
@@ -51,8 +55,10 @@ pub(crate) fn card(
         if shared.queue.is_closed() {
             return Ok(());
         }
-        let early = || BulkError::Lost { name: grower.name(), reason: "it ended with rows in flight".into() };
-        let result = if feed.lots.is_empty() { result } else { result.and_then(|()| Err(early())) };
+        let result = match feed.fault() {
+            Some(reason) => result.and(Err(BulkError::Lost { name: grower.name(), reason })),
+            None => result,
+        };
         result.map_err(|error| lost(shared, who, error, feed.unfinished()))?;
     }
     Ok(())
@@ -70,7 +76,7 @@ fn lost(shared: &Shared<'_>, who: usize, error: BulkError, pieces: Vec<Piece>) -
 /// A lot that was given out.
 struct OpenLot {
     pieces: Vec<Piece>,
-    given: Instant,
+    given: Moment,
     /// Which of the pieces is being handed over, …
     piece: usize,
     /// … its first run in the lot, and its run and column that come next.
@@ -78,6 +84,9 @@ struct OpenLot {
     run: usize,
     column: usize,
 }
+
+/// A time, and how long the card had rested until then.
+type Moment = (Instant, Duration);
 
 /// What a card sees of the queue and of the batches.
 struct Feed<'a> {
@@ -90,10 +99,16 @@ struct Feed<'a> {
     lots: VecDeque<OpenLot>,
     /// Is being filled with the piece that is handed over.
     batch: Option<Batch>,
+    /// How long it waited for the disk, or because all work is held back: that says nothing of its speed.
+    rested: Duration,
     /// When the last lot ended.
-    last_end: Instant,
+    last_end: Moment,
     rows_in_flight: u64,
     stopped: bool,
+    /// Whether it asked for rows since it was last set to work.
+    has_asked: bool,
+    /// What was wrong with a part that it handed over.
+    misfit: Option<String>,
 }
 
 impl Feed<'_> {
@@ -108,6 +123,40 @@ impl Feed<'_> {
         (0..rows).step_by(run_rows).map(move |at| Run { rows: run_rows.min(rows - at), level: run_rows.ilog2() })
     }
 
+    fn now(&self) -> Moment {
+        (Instant::now(), self.rested)
+    }
+
+    /// What is wrong with a card that ended its work, be it for good or not.
+    fn fault(&mut self) -> Option<String> {
+        match self.misfit.take() {
+            None if !self.lots.is_empty() => Some("it ended with rows in flight".into()),
+            None if !self.has_asked => Some("it ended without having asked for rows".into()),
+            misfit => misfit,
+        }
+    }
+
+    /// What is wrong with `part`, if it is not the one that comes next.
+    fn misfit(&self, part: &Part<'_>) -> Option<String> {
+        let Some(lot) = self.lots.front() else { return Some("it handed over rows that it was not given".into()) };
+        let columns = &part.columns;
+        let is_next = (part.run, columns.start) == (lot.first_run + lot.run, lot.column)
+            && !columns.is_empty()
+            && columns.end <= self.shared.plan.header.shape.columns();
+        let cells = columns.len() * self.run_rows(lot.pieces[lot.piece]);
+        let is_whole = is_next && (part.strips.len(), part.roots.len()) == (cells, columns.len());
+        (!is_whole).then(|| {
+            format!(
+                "it handed over {} cells and {} roots for columns {columns:?} of run {}, where column {} of run {} came next",
+                part.strips.len(),
+                part.roots.len(),
+                part.run,
+                lot.column,
+                lot.first_run + lot.run,
+            )
+        })
+    }
+
     /// What was given out and not handed over.
     fn unfinished(&mut self) -> Vec<Piece> {
         self.lots.drain(..).flat_map(|lot| lot.pieces.into_iter().skip(lot.piece)).collect()
@@ -119,13 +168,14 @@ impl Feed<'_> {
         let batch = self.batch.take().expect("it is full");
         let lot_rows: u64 = lot.pieces.iter().map(|piece| piece.rows).sum();
         // A lot that was given out early began when the one before it ended.
-        let worked = lot.given.max(self.last_end).elapsed();
+        let (began, rested) = lot.given.max(self.last_end);
+        let worked = began.elapsed().saturating_sub(self.rested - rested);
         lot.piece += 1;
         lot.first_run += lot.run;
         lot.run = 0;
         if lot.piece == lot.pieces.len() {
             self.lots.pop_front();
-            self.last_end = Instant::now();
+            self.last_end = self.now();
             self.shared.queue.ended(self.who, worked);
         }
         (self.shared.events)(Event::Grown(piece.rows));
@@ -137,21 +187,27 @@ impl Feed<'_> {
 
 impl BulkWork for Feed<'_> {
     fn next(&mut self, most: usize) -> Option<(PlotKey, Lot)> {
+        self.has_asked = true;
         let pieces = self.shared.queue.take(self.who, self.rows_in_flight.min(most as u64))?;
         let first_row = RowIndex(self.shared.plan.header.first_row + pieces[0].start);
         let runs = pieces.iter().flat_map(|piece| self.runs(*piece)).collect();
-        let given = Instant::now();
+        let given = self.now();
         self.lots.push_back(OpenLot { pieces, given, piece: 0, first_run: 0, run: 0, column: 0 });
         Some((self.key, Lot { first_row, runs }))
     }
 
     fn take(&mut self, part: Part<'_>) -> Proceed {
-        let lot = self.lots.front().expect("a part is of a lot that was given out");
+        self.misfit = self.misfit.take().or_else(|| self.misfit(&part));
+        if self.misfit.is_some() {
+            return Proceed::Stop;
+        }
+        let lot = self.lots.front().expect("the part is the next of it");
         let piece = lot.pieces[lot.piece];
-        assert_eq!((part.run, part.columns.start), (lot.first_run + lot.run, lot.column), "parts come in order");
         let run_rows = self.run_rows(piece);
         if self.batch.is_none() {
+            let began = Instant::now();
             let Some(mut batch) = self.shared.batch() else { return Proceed::Stop };
+            self.rested += began.elapsed();
             batch.begin(piece.start, piece.rows as usize, run_rows);
             self.batch = Some(batch);
         }
@@ -167,7 +223,9 @@ impl BulkWork for Feed<'_> {
     }
 
     fn proceed(&mut self) -> Proceed {
+        let began = Instant::now();
         self.stopped |= self.shared.control.step().is_err();
+        self.rested += began.elapsed();
         if self.stopped || self.shared.queue.is_closed() { Proceed::Stop } else { Proceed::GoOn }
     }
 }

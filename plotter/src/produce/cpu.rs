@@ -35,6 +35,8 @@ pub(crate) fn cpu(
     while let Some(pieces) = queue.wait_and_take(who, shape.rows as u64) {
         for Piece { start, rows } in pieces {
             let Some(mut batch) = shared.batch() else { return Ok(()) };
+            // What is held back before it begins says nothing of the speed.
+            control.step().inspect_err(|_| queue.close())?;
             let began = Instant::now();
             // Others may be waiting for what will not come any more.
             batch.grow(start, rows as usize, &mut crew, &job).inspect_err(|_| queue.close())?;

@@ -1,3 +1,7 @@
+use std::collections::{BTreeMap, VecDeque};
+
+use proptest::prelude::*;
+
 use super::*;
 
 fn queue(plot_rows: u64, window: usize) -> Queue {
@@ -75,4 +79,123 @@ fn nobody_waits_for_a_queue_that_is_closed() {
     assert_eq!(queue.wait_and_take(who, 32), Some(vec![piece(0, 16)]));
     queue.written(16, 0);
     assert!(queue.is_closed() && !queue.wait_for(who, 32));
+}
+
+#[test]
+fn lots_come_back_to_whole_grains() {
+    for start in 0..40 {
+        for grain in [1, 4, 16] {
+            for most in grain..70 {
+                for rows in 0..=most - most % grain {
+                    let taken = up_to_a_grain(start, rows, most, grain);
+                    assert_eq!(taken == 0, rows == 0);
+                    assert!(taken == 0 || (start + taken).is_multiple_of(grain), "{start} {grain} {most} {rows}");
+                    assert!(taken <= most && taken + grain > rows, "{start} {grain} {most} {rows}");
+                }
+            }
+        }
+    }
+}
+
+/// All who take rows and the one who writes them, a step at a time: without threads, so in any order.
+struct Model {
+    queue: Queue,
+    window: usize,
+    /// What each has in hand, lot by lot; none for who is lost.
+    hands: Vec<Option<VecDeque<VecDeque<Piece>>>>,
+    most: Vec<u64>,
+    to_write: VecDeque<Piece>,
+    written: BTreeMap<u64, u64>,
+    rows_done: u64,
+}
+
+impl Model {
+    fn take(&mut self, who: usize) -> bool {
+        let Some(hand) = &mut self.hands[who] else { return false };
+        let Some(pieces) = self.queue.take(who, self.most[who]) else { return false };
+        assert!(pieces.iter().map(|piece| piece.rows).sum::<u64>() <= self.most[who]);
+        assert!(pieces.iter().all(|piece| piece.start.is_multiple_of(piece.rows.next_power_of_two())));
+        hand.push_back(pieces.into());
+        let held: usize = self.hands.iter().flatten().flatten().map(VecDeque::len).sum();
+        // One more is given out where everything waits for it.
+        assert!(held + self.to_write.len() + self.written.len() <= self.window + 1);
+        true
+    }
+
+    fn hand_over(&mut self, who: usize, time: Duration) -> bool {
+        let Some(lot) = self.hands[who].as_mut().and_then(|hand| hand.front_mut()) else { return false };
+        self.to_write.push_back(lot.pop_front().expect("no lot is empty"));
+        if lot.is_empty() {
+            self.hands[who].as_mut().expect("it is there").pop_front();
+            self.queue.ended(who, time);
+        }
+        true
+    }
+
+    fn write(&mut self) -> bool {
+        let Some(Piece { start, rows }) = self.to_write.pop_front() else { return false };
+        assert!(start >= self.rows_done && self.written.insert(start, rows).is_none(), "written twice");
+        while let Some(rows) = self.written.remove(&self.rows_done) {
+            self.rows_done += rows;
+        }
+        self.queue.written(self.rows_done, self.written.len());
+        true
+    }
+
+    fn lose(&mut self, who: usize) -> bool {
+        let Some(hand) = self.hands[who].take() else { return false };
+        self.queue.lost(who, hand.into_iter().flatten());
+        true
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+    /// Whatever happens in whatever order: every row is written once, and nobody who is left waits for nothing.
+    #[test]
+    fn every_row_is_grown_once(
+        rows_done in 0u64..50,
+        rows in 1u64..500,
+        log2_batch in 0u32..6,
+        window in 1usize..20,
+        cards in proptest::collection::vec((1u64..100, 0u64..10_000), 1..4),
+        steps in proptest::collection::vec((0usize..4, 0u8..16, 0u64..1 << 40), 0..300),
+    ) {
+        let plot_rows = rows_done + rows;
+        let queue = Queue::new(Bounds { rows_done, plot_rows, batch_rows: 1 << log2_batch, window });
+        let mut most = vec![1 << log2_batch];
+        queue.join(Kind::Cpu, 16, false);
+        for (lot, micros) in &cards {
+            let who = queue.join(Kind::Card, *lot, true);
+            queue.measured(who, (*micros > 0).then_some(Duration::from_micros(*micros - 1)));
+            most.push(*lot);
+        }
+        let hands = most.iter().map(|_| Some(VecDeque::new())).collect();
+        let mut model =
+            Model { queue, window, hands, most, to_write: VecDeque::new(), written: BTreeMap::new(), rows_done };
+        for (who, what, nanos) in steps {
+            let who = who % model.most.len();
+            match what {
+                0..6 => model.take(who),
+                6..11 => model.hand_over(who, Duration::from_nanos(nanos)),
+                11..15 => model.write(),
+                // The CPU is never lost.
+                _ => who > 0 && model.lose(who),
+            };
+        }
+        while !model.queue.is_closed() {
+            let mut has_moved = false;
+            for who in 0..model.most.len() {
+                while model.hand_over(who, Duration::from_millis(1)) | model.write() {
+                    has_moved = true;
+                }
+            }
+            for who in 0..model.most.len() {
+                has_moved |= model.take(who);
+            }
+            prop_assert!(has_moved, "all wait: {:?}", model.queue);
+        }
+        prop_assert_eq!(model.rows_done, plot_rows);
+        prop_assert!(model.hands.iter().flatten().all(VecDeque::is_empty) && model.written.is_empty());
+    }
 }

@@ -152,6 +152,27 @@ fn a_late_one_does_not_hold_the_rest_up() {
     assert!(shares.rows_for(slow, 100.0, 1000, 1024) > 0);
 }
 
+#[test]
+fn a_pause_does_not_bar_a_card() {
+    let mut shares = Shares::default();
+    let (slow, fast) = (shares.add(Kind::Cpu, 32), shares.add(Kind::Card, 1024));
+    shares.expect(slow, 3.2);
+    shares.expect(fast, 2.0);
+    shares.give(fast, 1024, 0.0);
+    // All work was held back for an hour meanwhile.
+    shares.end(fast, 3600.0, 3600.0);
+    assert!(shares.rows_for(fast, 3600.0, 4096, 1024) > 0, "the CPU alone needs seven minutes");
+}
+
+#[test]
+fn a_card_that_needs_no_time_gets_rows() {
+    let mut shares = Shares::default();
+    let (other, fast) = (shares.add(Kind::Card, 1024), shares.add(Kind::Card, 1024));
+    shares.expect(other, 1.0);
+    shares.expect(fast, 0.0);
+    assert!(shares.rows_for(fast, 0.0, 4096, 1024) > 0);
+}
+
 /// The control of the tests above: who is told that all are equally fast shares badly.
 #[test]
 fn bad_shares_are_seen() {

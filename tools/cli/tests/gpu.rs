@@ -162,6 +162,23 @@ fn an_interrupted_plot_is_resumed() {
     assert!(std::fs::read(folder.join("out/x.plot")).expect("a plot") == whole);
 }
 
+/// By either of its names an unfinished plot is given the GPUs that were asked for.
+#[test]
+fn resuming_by_the_finished_name_asks_for_gpus_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let mut running = Running::start(folder, &arguments("20000", "out", &["--backend", "cpu", "--json"]));
+    let lines = std::io::BufReader::new(running.0.stdout.take().expect("a pipe"));
+    let mut lines = std::io::BufRead::lines(lines).map(|line| line.expect("UTF-8"));
+    lines.next().expect("it has begun");
+    running.signal("-INT");
+    lines.for_each(drop);
+    assert_eq!(running.0.wait().expect("it ends").code(), Some(130));
+    for name in ["out/x.plot", "out/x.plot.tmp"] {
+        run(folder, &["plot", "resume", "--backend", "gpu:77", name]).expect(2, &["gpu:77", "no such adapter"]);
+    }
+}
+
 /// Every job has its line, and the shares are those of the rates.
 #[test]
 fn bench_gpu_measures_every_job() {

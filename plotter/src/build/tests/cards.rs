@@ -1,9 +1,11 @@
 //! Plots that cards grow, alone, together and beside the CPU.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::Duration;
 
-use super::fake::{Gate, Knobs, Lie, knobs};
+use super::fake::{Gate, Knobs, Lie, Misfit, knobs};
 use super::*;
 use crate::SharedGrower;
 use crate::create::estimate;
@@ -220,6 +222,60 @@ fn stopping_while_cards_hold_rows_keeps_what_was_done() {
 }
 
 #[test]
+fn a_card_that_is_out_of_step_is_lost_and_named() {
+    use Misfit::{Empty, FewCells, NoRoots, OtherRun, Skips, Twice};
+    let plan = plan(200, 32);
+    let expected = expected(&plan);
+    for misfit in [FewCells, NoRoots, Skips, Empty, OtherRun, Twice].map(Some).into_iter().chain([None]) {
+        let (storage, control) = (Recorded::new(begun(&plan)), Control::default());
+        let growers = [Knobs { misfit, idles: misfit.is_none(), ..knobs() }.card()];
+        let cards = CreateOptions { growers: &growers, cpu_grows: false, ..options(&control) };
+        let error = build(&storage, &plan, 16, &cards).run().expect_err("nobody grows");
+        let name = "gpu:0 (fake)";
+        assert!(matches!(&error, BuildError::NoneLeft(BulkError::Lost { name: lost, .. }) if lost == name), "{error}");
+        // Others do the rest.
+        let beside = CreateOptions { cpu_grows: true, ..cards };
+        assert!(resumed_with(storage.image(), &beside).expect("a plot") == expected, "{misfit:?}");
+    }
+}
+
+/// A file whose every sync panics, once all who grow have handed over what they had.
+struct Bursting(Recorded);
+
+impl Storage for Bursting {
+    fn write_at(&self, bytes: &[u8], offset_bytes: u64) -> io::Result<()> {
+        self.0.write_at(bytes, offset_bytes)
+    }
+    fn read_at(&self, buffer: &mut [u8], offset_bytes: u64) -> io::Result<()> {
+        self.0.read_at(buffer, offset_bytes)
+    }
+    fn sync(&self) -> io::Result<()> {
+        std::thread::sleep(Duration::from_millis(200));
+        panic!("a test's")
+    }
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+    fn set_len(&self, bytes: u64) -> io::Result<()> {
+        self.0.set_len(bytes)
+    }
+}
+
+#[test]
+fn a_panic_of_the_writer_ends_those_who_wait_for_rows() {
+    let (say, hear) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let plan = plan(16, 16);
+        let (storage, control) = (Bursting(Recorded::new(begun(&plan))), Control::default());
+        let growers = [knobs().card(), knobs().card()];
+        let options = CreateOptions { growers: &growers, ..options(&control) };
+        let build = Build { storage: &storage, ..build(&storage.0, &plan, 16, &options) };
+        say.send(catch_unwind(AssertUnwindSafe(|| build.run())).is_err())
+    });
+    assert_eq!(hear.recv_timeout(Duration::from_secs(60)), Ok(true));
+}
+
+#[test]
 fn a_full_disk_ends_all_who_grow() {
     let plan = plan(400, 64);
     let growers = [knobs().card(), Knobs { rows_in_flight: 16, ..knobs() }.card()];
@@ -266,6 +322,11 @@ fn estimates_count_on_the_cards() {
     let alone = estimate(&params, Path::new("."), &options).expect("an estimate").time;
     // Two times 40 rows in 100 µs each.
     assert!((alone.as_secs_f64() - 5.0).abs() < 0.01, "{alone:?}");
+    let measures = Duration::from_millis(300);
+    let together = knobs();
+    let queues = [0, 1].map(|_| Knobs { measures, ..together.clone() }.card());
+    estimate(&params, Path::new("."), &CreateOptions { growers: &queues, ..options }).expect("an estimate");
+    assert_eq!(together.measuring[1].load(Ordering::Relaxed), 2, "two queues of one card share its speed");
     let beside = CreateOptions { cpu_grows: true, ..options };
     assert!(estimate(&params, Path::new("."), &beside).expect("an estimate").time < alone);
     let growers = [Knobs { lost_after: Some(0), ..knobs() }.card()];

@@ -1,5 +1,6 @@
 //! A card that is none: rows come from the CPU, and it fails as it is told.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -19,6 +20,23 @@ pub(super) enum Lie {
     Roots,
 }
 
+/// How one part is not what it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Misfit {
+    /// A cell is missing.
+    FewCells,
+    /// There are no roots.
+    NoRoots,
+    /// It is of the next columns.
+    Skips,
+    /// It has no columns.
+    Empty,
+    /// It is of a run that there is not.
+    OtherRun,
+    /// It comes once more when all is handed over.
+    Twice,
+}
+
 /// What a card waits for before it hands over a lot.
 pub(super) type Gate = Arc<dyn Fn(RowIndex) -> bool + Send + Sync>;
 
@@ -35,6 +53,14 @@ pub(super) struct Knobs {
     pub(super) lost_after: Option<usize>,
     /// The number of a lot, and what is wrong in it.
     pub(super) lie: Option<(usize, Lie)>,
+    /// What is wrong with the second part of a lot.
+    pub(super) misfit: Option<Misfit>,
+    /// Ends its work before it asked for any.
+    pub(super) idles: bool,
+    /// How many measure at this moment, and how many did at most.
+    pub(super) measuring: Arc<[AtomicUsize; 2]>,
+    /// For how long it measures.
+    pub(super) measures: Duration,
     /// Says whether the lot that begins with that row may be handed over now.
     pub(super) gate: Option<Gate>,
 }
@@ -48,6 +74,10 @@ pub(super) fn knobs() -> Knobs {
         lots_at_once: 1,
         lost_after: None,
         lie: None,
+        misfit: None,
+        idles: false,
+        measuring: Arc::default(),
+        measures: Duration::ZERO,
         gate: None,
     }
 }
@@ -121,12 +151,24 @@ impl Fake {
                 self.alive()?;
                 let end = columns.min(start + self.knobs.columns_per_part);
                 let strips = &strips[start * run.padded_rows()..end * run.padded_rows()];
-                let part = Part { run: index, columns: start..end, strips, roots: &roots[start..end] };
+                let mut part = Part { run: index, columns: start..end, strips, roots: &roots[start..end] };
+                match self.knobs.misfit.filter(|_| start > 0) {
+                    Some(Misfit::FewCells) => part.strips = &strips[1..],
+                    Some(Misfit::NoRoots) => part.roots = &[],
+                    Some(Misfit::Skips) => part.columns = start + 1..end + 1,
+                    Some(Misfit::Empty) => part = Part { columns: start..start, strips: &[], roots: &[], ..part },
+                    Some(Misfit::OtherRun) => part.run += 7,
+                    Some(Misfit::Twice) | None => (),
+                }
                 self.parts += 1;
                 if work.take(part) == Proceed::Stop || work.proceed() == Proceed::Stop {
                     return Ok(false);
                 }
             }
+        }
+        if self.knobs.misfit == Some(Misfit::Twice) {
+            let (run, (strips, roots)) = (lot.runs.len() - 1, self.run(key, 0, lot.runs[0], None));
+            return Ok(work.take(Part { run, columns: 0..columns, strips: &strips, roots: &roots }) == Proceed::GoOn);
         }
         Ok(true)
     }
@@ -147,11 +189,18 @@ impl BulkGrower for Fake {
 
     fn lot_time(&mut self) -> Result<Duration, BulkError> {
         self.alive()?;
+        let [now, most] = &*self.knobs.measuring;
+        most.fetch_max(now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+        std::thread::sleep(self.knobs.measures);
+        now.fetch_sub(1, Ordering::Relaxed);
         Ok(Duration::from_micros(100))
     }
 
     fn grow(&mut self, work: &mut dyn BulkWork) -> Result<(), BulkError> {
         let mut lots = std::collections::VecDeque::new();
+        if self.knobs.idles {
+            return Ok(());
+        }
         loop {
             self.alive()?;
             while lots.len() < self.knobs.lots_at_once {

@@ -49,8 +49,10 @@ impl Resume {
         }
         let mut growers: Option<(Shape, Growers)> = None;
         for file in files {
-            // What is wrong with the file is for others to say.
-            let header = Plot::open_any(&file).ok().map(|plot| plot.header().clone());
+            // Either of its names may be given. What is wrong with the file is for others to say.
+            let mut unfinished = finished_path(&file).into_os_string();
+            unfinished.push(".tmp");
+            let header = Plot::open_any(unfinished.as_ref()).ok().map(|plot| plot.header().clone());
             let row_bytes = header.as_ref().map_or(1, |header| header.shape.row_bytes() as u64);
             if let Some(header) = header.filter(|header| header.state == PlotState::Building)
                 && growers.as_ref().is_none_or(|(shape, _)| *shape != header.shape)

@@ -124,6 +124,21 @@ fn without_a_driver_the_cpu_works_and_the_program_says_so_once() {
     assert!(!nothing.stderr.contains("gpu+cpu"), "which is refused there: {nothing:#?}");
 }
 
+/// Software plays a GPU on the CPU's own cores: it is taken when asked for, and never by itself.
+#[test]
+fn software_is_not_taken_unasked() {
+    if !is_there() || !spacetime_kernels::gpu::adapters().iter().all(|adapter| adapter.is_software()) {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let large = |backend| run(folder.path(), &arguments("1000000", "out", &["--dry-run", "--backend", backend]));
+    let auto = large("auto").expect(0, &["no GPU adapter but software", "CPU works alone"]);
+    assert!(!auto.stdout.contains("gpu:"), "{auto:#?}");
+    assert_eq!(auto.stderr.lines().count(), 1, "said once: {auto:#?}");
+    let gpu = large("gpu").expect(0, &["is software", "no other adapter"]);
+    assert!(gpu.stdout.contains("gpu:0 ("), "{gpu:#?}");
+}
+
 #[test]
 fn work_for_the_cpu_alone_says_so() {
     let folder = tempfile::tempdir().expect("a folder");

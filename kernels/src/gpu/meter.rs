@@ -37,6 +37,10 @@ const SLICE: Duration = Duration::from_millis(40);
 /// Bytes of each buffer that is copied: more than caches hold.
 const COPY_BYTES: u64 = 512 << 20;
 
+/// Slices of the buffer of Merkle pairs, and most of them in a submission.
+const SLICES: u64 = 64;
+const MOST_SLICES: u32 = 64 * 1024;
+
 /// Most chains of bare compressions: more than any card has lanes.
 const MAX_CHAINS: u64 = 1 << 18;
 
@@ -129,18 +133,22 @@ impl Meter {
             self.device.buffer("parameters", params_bytes as u64, BufferUsages::UNIFORM | BufferUsages::COPY_DST)?;
         let buffers = [(FIRST_BUFFER, &below), (SECOND_BUFFER, &above)];
         let bindings = self.merkle.bind(&self.device, &params, params_bytes, &buffers);
-        // Sixty-four slices of the buffer at a time at least, so that a slow adapter is not held for long.
-        let slice = (most / 64).max(1);
+        // A slow adapter is not held for long by a slice of the buffer; a fast one is done with all of
+        // it in less than a submission takes, and does it many times in one.
+        let slice = (most / SLICES).max(1);
         let run = |slices: u32| {
-            let nodes = slice * u64::from(slices);
+            let nodes = slice * u64::from(slices).min(SLICES);
+            let times = u64::from(slices).div_ceil(SLICES);
             self.device.write(&params, 0, bytes_of(&MerkleParams { nodes: nodes as u32, unused: [0; 3] }));
             let submission = self.device.submit(|encoder| {
                 let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-                self.merkle.dispatch(&mut pass, 0, &bindings, 0, groups(nodes));
+                for _ in 0..times {
+                    self.merkle.dispatch(&mut pass, 0, &bindings, 0, groups(nodes));
+                }
             })?;
-            Ok((submission, nodes as f64))
+            Ok((submission, (nodes * times) as f64))
         };
-        self.repeat(time, 64, run)
+        self.repeat(time, MOST_SLICES, run)
     }
 
     /// Bytes read and written while a buffer is copied into another on the card: twice its size.

@@ -81,8 +81,7 @@ impl Device {
 
     /// Bytes of the largest buffer that a shader can use whole.
     pub(crate) fn buffer_bytes(&self) -> u64 {
-        let limits = self.device.limits();
-        limits.max_storage_buffer_binding_size.min(limits.max_buffer_size)
+        buffer_bytes(&self.device.limits())
     }
 
     /// Storage buffers that one shader can use.
@@ -270,6 +269,11 @@ impl Device {
     }
 }
 
+/// wgpu tells shaders on Metal how long a buffer is in 32 bits, and their checks keep them below that.
+fn buffer_bytes(limits: &wgpu::Limits) -> u64 {
+    limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min(u64::from(u32::MAX))
+}
+
 /// A buffer on its way to be read.
 #[derive(Debug, Default)]
 pub(crate) struct Mapping(Arc<Mutex<Option<bool>>>);
@@ -277,4 +281,22 @@ pub(crate) struct Mapping(Arc<Mutex<Option<bool>>>);
 /// Drivers' messages come in many lines.
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Beyond 4 GiB a shader's checks would send indices to the wrong cell.
+    #[test]
+    fn buffers_are_addressed_in_32_bits() {
+        let limits = |binding, buffer| wgpu::Limits {
+            max_storage_buffer_binding_size: binding,
+            max_buffer_size: buffer,
+            ..wgpu::Limits::default()
+        };
+        assert_eq!(buffer_bytes(&limits(1 << 31, 1 << 40)), 1 << 31);
+        assert_eq!(buffer_bytes(&limits(1 << 31, 1 << 30)), 1 << 30);
+        assert_eq!(buffer_bytes(&limits(36 << 30, 36 << 30)), u64::from(u32::MAX));
+    }
 }

@@ -5,6 +5,7 @@
 #![cfg(feature = "gpu")]
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use spacetime_kernels::gpu::{Adapter, GpuError, OpenOptions, Rewrite, SelfTestError, Shader, adapters};
@@ -315,6 +316,23 @@ fn a_lost_device_says_so_and_stays_lost() {
         assert_eq!(grower.grow(&mut again).map_err(|error| error.to_string()), Err(error.to_string()));
         assert!(again.runs.is_empty());
         assert!(grower.lot_time().is_err());
+    });
+}
+
+/// A card that hangs in the midst of growing, when nothing is handed over yet, is told of.
+#[test]
+fn a_device_that_hangs_is_lost() {
+    each_adapter(|adapter| {
+        let mut grower = adapter.open(shape(10, 31), &MEMORY).expect("the adapter works");
+        let lots = [(key(1), lot(0, &[grower.rows_in_flight()]))];
+        check_growing(&mut grower, &lots);
+        grower.hang(Duration::from_millis(200));
+        let began = Instant::now();
+        let mut work = Collected::new(1024, lots);
+        let error = grower.grow(&mut work).expect_err("it hangs");
+        let BulkError::Lost { name, reason } = &error else { panic!("{error}") };
+        assert!(*name == adapter.name() && reason == "it did not answer for 0.2 s", "{error}");
+        assert!(work.runs.is_empty() && began.elapsed() < Duration::from_secs(10));
     });
 }
 

@@ -18,7 +18,7 @@ use crate::plot::{PlotKey, RowIndex, Shape};
 /// One grows, one is handed over.
 const FLIGHTS: usize = 2;
 
-/// Dispatches that wait on the card while one runs, so that it never does.
+/// Dispatches on the card at a time while it is measured: one runs, one waits.
 const DISPATCHES: usize = 2;
 
 /// For how long [`GpuGrower::growing_rate`] grows, …
@@ -145,6 +145,12 @@ impl GpuGrower {
         Ok(())
     }
 
+    /// Plays a card that hangs, and has `patience` with it: for tests.
+    #[doc(hidden)]
+    pub fn hang(&mut self, patience: Duration) {
+        self.device.hang(patience);
+    }
+
     /// Compressions a second while a full lot grows, nothing read back.
     ///
     /// # Errors
@@ -257,6 +263,30 @@ struct Handing {
     column: usize,
 }
 
+/// What lies on the card's queue, which is worked off in order.
+#[derive(Debug)]
+enum Queued {
+    Dispatch {
+        submission: wgpu::SubmissionIndex,
+        steps: u32,
+        began: Instant,
+    },
+    /// The last part of a lot says which flight it frees.
+    Part {
+        pending: Pending,
+        freed: Option<usize>,
+    },
+}
+
+impl Queued {
+    fn submission(&self) -> &wgpu::SubmissionIndex {
+        match self {
+            Self::Dispatch { submission, .. } => submission,
+            Self::Part { pending, .. } => &pending.submission,
+        }
+    }
+}
+
 /// One call of [`BulkGrower::grow`].
 struct Session<'a> {
     device: &'a Device,
@@ -267,12 +297,12 @@ struct Session<'a> {
     free: Vec<usize>,
     growing: Option<(usize, Vec<Run>)>,
     handing: VecDeque<Handing>,
-    dispatches: VecDeque<(wgpu::SubmissionIndex, u32)>,
-    /// The last part of a lot says which flight it frees.
-    parts: VecDeque<(Pending, Option<usize>)>,
-    /// When the dispatch before was done.
+    queue: VecDeque<Queued>,
+    /// The front of the queue was seen to end, just now.
+    is_watched: bool,
+    /// When what lay before the front ended, if that was seen.
     last_done: Option<Instant>,
-    /// Since when the next one is waited for.
+    /// Since when the front of the queue is waited for.
     waits_since: Option<Instant>,
     is_exhausted: bool,
 }
@@ -295,8 +325,8 @@ impl<'a> Session<'a> {
             free,
             growing: None,
             handing: VecDeque::new(),
-            dispatches: VecDeque::new(),
-            parts: VecDeque::new(),
+            queue: VecDeque::new(),
+            is_watched: false,
             last_done: None,
             waits_since: None,
             is_exhausted: false,
@@ -313,13 +343,16 @@ impl<'a> Session<'a> {
     fn work(&mut self, work: &mut dyn BulkWork) -> Result<(), BulkError> {
         self.device.check()?;
         while work.proceed() == Proceed::GoOn {
+            let waiting = self.queue.len();
             if self.deliver(work)? == Proceed::Stop {
                 return Ok(());
             }
+            let has_delivered = self.queue.len() < waiting;
+            // Parts go first: the card has them to do while the next lot is prepared here.
+            let has_begun = self.begin_parts()?;
             self.begin_lot(work);
             let has_advanced = self.advance()?;
-            let has_begun = self.begin_parts()?;
-            if !has_advanced && !has_begun && !self.wait()? {
+            if !has_delivered && !has_begun && !has_advanced && !self.wait()? {
                 // Rows may have come back to the queue meanwhile: that is the caller's to see.
                 return Ok(());
             }
@@ -327,18 +360,33 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Hands over what has arrived.
+    /// Takes off the queue what is done, up to one part, which is handed over: the
+    /// card's queue is seen to between two, so that it does not run dry meanwhile.
     fn deliver(&mut self, work: &mut dyn BulkWork) -> Result<Proceed, BulkError> {
         self.device.poll()?;
-        while let Some((pending, _)) = self.parts.front() {
-            if !self.handover.has_arrived(self.device, pending)? {
+        while let Some(front) = self.queue.front() {
+            let is_done = match front {
+                Queued::Dispatch { submission, .. } => self.device.is_done(submission)?,
+                Queued::Part { pending, .. } => self.handover.has_arrived(self.device, pending)?,
+            };
+            if !is_done {
                 break;
             }
-            let (pending, freed) = self.parts.pop_front().expect("it was there a moment ago");
-            let proceed = self.handover.finish(self.device, pending, |part| work.take(part))?;
-            self.free.extend(freed);
-            if proceed == Proceed::Stop {
-                return Ok(Proceed::Stop);
+            self.waits_since = None;
+            let now = Instant::now();
+            let done = std::mem::take(&mut self.is_watched).then_some(now);
+            let before = std::mem::replace(&mut self.last_done, done);
+            match self.queue.pop_front().expect("it was there a moment ago") {
+                Queued::Dispatch { steps, began, .. } => match (before, done) {
+                    (Some(before), Some(done)) => self.pace.took(steps, done - before),
+                    // It took no longer than that.
+                    _ => self.pace.took_at_most(steps, now - began),
+                },
+                Queued::Part { pending, freed } => {
+                    let proceed = self.handover.finish(self.device, pending, |part| work.take(part))?;
+                    self.free.extend(freed);
+                    return Ok(proceed);
+                }
             }
         }
         Ok(Proceed::GoOn)
@@ -361,18 +409,32 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Puts another dispatch on the card's queue if there is room.
+    fn push(&mut self, queued: Queued) {
+        if self.queue.is_empty() {
+            self.last_done = None;
+        }
+        self.queue.push_back(queued);
+    }
+
+    /// Puts another dispatch on the card's queue unless one waits there. Parts that are behind the
+    /// one that runs go between the two: handing over keeps up with growing.
     fn advance(&mut self) -> Result<bool, BulkError> {
-        let Some((flight, _)) = self.growing.as_ref().filter(|_| self.dispatches.len() < DISPATCHES) else {
+        let Some((flight, _)) = &self.growing else { return Ok(false) };
+        if let Some(last) = self.queue.iter().rposition(|queued| matches!(queued, Queued::Dispatch { .. }))
+            && last > 0
+            && !self.device.is_done(self.queue[last - 1].submission())?
+        {
             return Ok(false);
-        };
+        }
         let growing = &mut self.flights[*flight].0;
-        self.dispatches.push_back(growing.advance(self.device, self.grow, self.pace.steps())?);
+        let began = Instant::now();
+        let (submission, steps) = growing.advance(self.device, self.grow, self.pace.steps())?;
         if growing.is_grown() {
             // Parts that are put on the queue behind it find it grown.
             let (flight, runs) = self.growing.take().expect("it grows");
             self.handing.push_back(Handing { flight, runs, run: 0, first_row: 0, column: 0 });
         }
+        self.push(Queued::Dispatch { submission, steps, began });
         Ok(true)
     }
 
@@ -389,43 +451,38 @@ impl<'a> Session<'a> {
             if handing.column == flight.columns() {
                 (handing.run, handing.first_row, handing.column) = (handing.run + 1, handing.first_row + run.rows, 0);
             }
-            let ended = (handing.run == handing.runs.len()).then_some(handing.flight);
-            if ended.is_some() {
+            let freed = (handing.run == handing.runs.len()).then_some(handing.flight);
+            if freed.is_some() {
                 self.handing.pop_front();
             }
-            self.parts.push_back((pending, ended));
+            self.push(Queued::Part { pending, freed });
             has_begun = true;
         }
         Ok(has_begun)
     }
 
-    /// Waits until something has happened on the card; `false` if nothing goes on there.
+    /// Waits until the front of the queue is done, or a moment is over; `false` if there is none.
+    ///
+    /// # Errors
+    /// If the device is lost, or hangs.
     fn wait(&mut self) -> Result<bool, BulkError> {
-        if let Some((submission, steps)) = self.dispatches.front() {
-            if self.device.wait_a_moment(submission)? {
-                let now = Instant::now();
-                if let Some(last) = self.last_done {
-                    self.pace.took(*steps, now - last);
-                }
-                self.last_done = Some(now);
-                self.waits_since = None;
-                self.dispatches.pop_front();
-            } else {
-                self.device.check_patience(*self.waits_since.get_or_insert_with(Instant::now))?;
-            }
-            return Ok(true);
+        let Some(front) = self.queue.front() else { return Ok(false) };
+        self.is_watched = self.device.wait_a_moment(front.submission())?;
+        if !self.is_watched {
+            self.device.check_patience(*self.waits_since.get_or_insert_with(Instant::now))?;
         }
-        self.last_done = None;
-        let Some((pending, _)) = self.parts.front() else { return Ok(false) };
-        self.device.wait_a_moment(&pending.submission)?;
         Ok(true)
     }
 
     /// Ends all that is on its way.
     fn drain(&mut self) -> Result<(), BulkError> {
-        for (pending, _) in self.parts.drain(..) {
-            self.handover.forget(pending);
+        let mut dispatches = Vec::new();
+        for queued in self.queue.drain(..) {
+            match queued {
+                Queued::Dispatch { submission, .. } => dispatches.push(submission),
+                Queued::Part { pending, .. } => self.handover.forget(pending),
+            }
         }
-        self.dispatches.drain(..).try_for_each(|(submission, _)| self.device.wait(&submission))
+        dispatches.iter().try_for_each(|submission| self.device.wait(submission))
     }
 }

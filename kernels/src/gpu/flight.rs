@@ -45,8 +45,8 @@ impl Tables {
         if memory_bytes < needed_bytes {
             return Err(GpuError::SmallMemory { name: device.name().to_owned(), memory_bytes, needed_bytes });
         }
-        // The shader's other buffer takes a place too.
-        let most_tables = u64::from(MAX_TABLES.min(device.storage_buffers() - 1));
+        // The shaders' other buffers, at most two, take places too.
+        let most_tables = u64::from(device.storage_buffers().saturating_sub(2).clamp(1, MAX_TABLES));
         let rows = (memory_bytes / needed_bytes).min(MAX_ROWS_IN_FLIGHT).min(most_tables * most_each);
         let count = rows.div_ceil(most_each);
         let rows_each = rows / count;

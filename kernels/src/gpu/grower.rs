@@ -133,11 +133,16 @@ impl GpuGrower {
         for (requests, cells) in requests.chunks(rows_in_flight).zip(cells.chunks_mut(rows_in_flight)) {
             flight.begin(device, requests.iter().map(|request| (request.key, request.row)));
             let mut submitted = VecDeque::new();
+            let mut last = None;
             while !flight.is_grown() {
                 submitted.push_back(flight.advance(device, grow, pace.steps())?);
                 if submitted.len() > DISPATCHES {
-                    let (submission, _) = submitted.pop_front().expect("there are more than enough");
+                    let (submission, steps) = submitted.pop_front().expect("there are more than enough");
                     device.wait(&submission)?;
+                    let now = Instant::now();
+                    if let Some(last) = last.replace(now) {
+                        pace.took(steps, now - last);
+                    }
                 }
             }
             gather.cells(device, requests.iter().map(|request| request.column), cells)?;

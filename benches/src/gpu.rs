@@ -1,13 +1,14 @@
 //! What a GPU does, beside the two limits that bind it: the rate of bare
 //! compressions in registers, and the bytes that its memory moves.
 
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use spacetime_kernels::gpu::{Adapter, AdapterKind, GpuError, GpuGrower, OpenOptions};
 use spacetime_kernels::{
-    Best, BulkGrower, BulkScorer, BulkWork, Cell, Challenge, Lot, MAX_CHALLENGES, Part, PlotKey, Proceed, RowIndex,
-    Run, Shape, tagged_hash,
+    Best, BulkError, BulkGrower, BulkScorer, BulkWork, Cell, Challenge, Lot, MAX_CHALLENGES, Part, PlotKey, Proceed,
+    RowIndex, Run, Shape, tagged_hash,
 };
 use spacetime_prover::check;
 
@@ -116,37 +117,63 @@ impl Report {
     }
 }
 
-/// Measures one adapter, and hands each result to `on_result` as soon as it stands.
+/// Measures one adapter, and hands each result to `on_result` as soon as it stands;
+/// ends early if that breaks off.
 ///
 /// # Errors
 /// If the adapter does not start, computes wrong results, or fails.
 pub fn measure(
     adapter: &Adapter,
     options: &Options,
-    mut on_result: impl FnMut(&Measurement),
+    mut on_result: impl FnMut(&Measurement) -> ControlFlow<()>,
 ) -> Result<Report, GpuError> {
     let name = format!("{}, {}", adapter.name(), adapter.driver());
     let mut report = Report { adapter: adapter.index(), name, kind: adapter.kind(), measurements: Vec::new() };
     let mut bench = Bench { adapter, options, report: &mut report, on_result: &mut on_result, rows: 0 };
-    bench.limits()?;
-    bench.growing()?;
-    bench.checking()?;
-    bench.scoring()?;
-    bench.strips()?;
-    Ok(report)
+    match bench.all() {
+        Ok(()) | Err(Ended::Enough) => Ok(report),
+        Err(Ended::Failed(error)) => Err(error),
+    }
+}
+
+/// Why a measurement ended before its end.
+enum Ended {
+    /// Nobody wants to know more.
+    Enough,
+    Failed(GpuError),
+}
+
+impl From<GpuError> for Ended {
+    fn from(error: GpuError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<BulkError> for Ended {
+    fn from(error: BulkError) -> Self {
+        Self::Failed(error.into())
+    }
 }
 
 struct Bench<'a> {
     adapter: &'a Adapter,
     options: &'a Options,
     report: &'a mut Report,
-    on_result: &'a mut dyn FnMut(&Measurement),
+    on_result: &'a mut dyn FnMut(&Measurement) -> ControlFlow<()>,
     /// Rows in flight.
     rows: usize,
 }
 
 impl Bench<'_> {
-    fn note(&mut self, job: Job, challenges: usize, rate: f64, compressions: f64) {
+    fn all(&mut self) -> Result<(), Ended> {
+        self.limits()?;
+        self.growing()?;
+        self.checking()?;
+        self.scoring()?;
+        self.strips()
+    }
+
+    fn note(&mut self, job: Job, challenges: usize, rate: f64, compressions: f64) -> Result<(), Ended> {
         let bare = if job == Job::Compress { Some(rate) } else { self.report.rate(Job::Compress) };
         let copied = self.report.rate(Job::Copy);
         let grows = matches!(job, Job::Grow | Job::GrowUnchecked);
@@ -164,36 +191,37 @@ impl Bench<'_> {
             rows_in_flight: self.rows,
             table_bytes: (self.rows * shape.row_bytes()) as u64,
         };
-        (self.on_result)(&measurement);
+        let flow = (self.on_result)(&measurement);
         self.report.measurements.push(measurement);
+        if flow.is_continue() { Ok(()) } else { Err(Ended::Enough) }
     }
 
-    fn limits(&mut self) -> Result<(), GpuError> {
+    fn limits(&mut self) -> Result<(), Ended> {
         let &Options { time, open, shape } = self.options;
         // Rows in flight are told with every result; nothing is grown for that.
         self.rows = self.adapter.open(shape, &open)?.rows_in_flight();
         let meter = self.adapter.open_meter(&open)?;
         let compress = meter.bare(self.rows.max(1 << 14), time)?;
-        self.note(Job::Compress, 0, compress.per_second(), 1.0);
-        self.note(Job::Copy, 0, meter.copy(time)?.per_second(), 0.0);
-        self.note(Job::ReadBack, 0, meter.read_back(time)?.per_second(), 0.0);
+        self.note(Job::Compress, 0, compress.per_second(), 1.0)?;
+        self.note(Job::Copy, 0, meter.copy(time)?.per_second(), 0.0)?;
+        self.note(Job::ReadBack, 0, meter.read_back(time)?.per_second(), 0.0)?;
         // A pair is two compressions.
-        self.note(Job::Pairs, 0, meter.pairs(time)?.per_second(), 2.0);
+        self.note(Job::Pairs, 0, meter.pairs(time)?.per_second(), 2.0)?;
         Ok(())
     }
 
-    fn growing(&mut self) -> Result<(), GpuError> {
+    fn growing(&mut self) -> Result<(), Ended> {
         let &Options { open, shape, .. } = self.options;
         for (job, unchecked) in [(Job::Grow, false), (Job::GrowUnchecked, true)] {
             let mut grower = self.adapter.open(shape, &OpenOptions { unchecked, ..open })?;
             // The first settles the size of a dispatch.
             grower.growing_rate()?;
-            self.note(job, 0, grower.growing_rate()?, 1.0);
+            self.note(job, 0, grower.growing_rate()?, 1.0)?;
         }
         Ok(())
     }
 
-    fn checking(&mut self) -> Result<(), GpuError> {
+    fn checking(&mut self) -> Result<(), Ended> {
         let &Options { open, shape, .. } = self.options;
         let mut grower = self.adapter.open(shape, &open)?;
         let requests = proof_requests(shape, grower.rows_in_flight().min(MOST_PROOFS));
@@ -210,11 +238,11 @@ impl Bench<'_> {
         grower.grow_cells(&requests, &mut grown)?;
         assert!(proofs.iter().zip(&grown).all(|((proof, _), grown)| proof.leaf == *grown), "rows grow alike");
         let rate = proofs.len() as f64 / began.elapsed().as_secs_f64();
-        self.note(Job::Check, 0, rate, shape.compressions_per_row() as f64);
+        self.note(Job::Check, 0, rate, shape.compressions_per_row() as f64)?;
         Ok(())
     }
 
-    fn scoring(&mut self) -> Result<(), GpuError> {
+    fn scoring(&mut self) -> Result<(), Ended> {
         let mut scorer = self.adapter.open_scorer(&self.options.open)?;
         let strip: Vec<Cell> = (0..SCORED_CELLS).map(|place| tagged_hash("strip", &[&place.to_le_bytes()])).collect();
         for challenges in [1, MAX_CHALLENGES] {
@@ -227,18 +255,18 @@ impl Bench<'_> {
                 scored += SCORED_CELLS * challenges;
             }
             // A score is two compressions.
-            self.note(Job::Score, challenges, scored as f64 / began.elapsed().as_secs_f64(), 2.0);
+            self.note(Job::Score, challenges, scored as f64 / began.elapsed().as_secs_f64(), 2.0)?;
         }
         Ok(())
     }
 
-    fn strips(&mut self) -> Result<(), GpuError> {
+    fn strips(&mut self) -> Result<(), Ended> {
         let shape = Shape::new(self.options.shape.log2_columns(), 1).expect("one round is the least");
         for (job, queues) in [(Job::Strips, 1), (Job::StripsTwoQueues, 2)] {
             let memory = self.options.open.memory_bytes.unwrap_or_else(|| self.adapter.default_memory_bytes());
             let open = OpenOptions { memory_bytes: Some(memory / queues), ..self.options.open };
             let growers = (0..queues).map(|_| self.adapter.open(shape, &open)).collect::<Result<Vec<_>, _>>()?;
-            self.note(job, 0, strips_rate(growers, self.options.time)?, 0.0);
+            self.note(job, 0, strips_rate(growers, self.options.time)?, 0.0)?;
         }
         Ok(())
     }

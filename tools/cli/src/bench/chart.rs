@@ -42,7 +42,11 @@ impl ChartFlag {
             return Err(Failure::failed(format!("{shown}: there is no folder {}", folder.display())));
         }
         match path.symlink_metadata() {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                // A file that nobody sees, gone again at once: whether there can be one is known before minutes of work.
+                tempfile::tempfile_in(folder).with_context(|| format!("cannot write the chart {shown}"))?;
+                Ok(())
+            }
             Err(error) => Err(error).with_context(|| format!("{shown}: cannot look at it")).map_err(Into::into),
             Ok(metadata) if metadata.is_file() && is_chart(path) => Ok(()),
             Ok(_) => Err(Failure::failed(format!("{shown}: exists and is no chart of ours: it is left alone"))),

@@ -1,5 +1,7 @@
 //! `spacetime bench gpu`.
 
+use std::ops::ControlFlow;
+
 use clap::Args;
 use spacetime_benches::chart::{Bar, Chart, Group};
 use spacetime_benches::gpu::{self as bench, Job, Measurement, Options, Report};
@@ -38,6 +40,9 @@ const CELL_BYTES: f64 = 32.0;
 /// A disk that a card is held against.
 const DISK_BYTES: f64 = 20e12;
 
+/// The share of a limit from which on it is said to bind.
+const NEAR: f64 = 0.5;
+
 impl Gpu {
     pub(crate) fn run(self) -> Result<(), Failure> {
         self.chart.check()?;
@@ -59,6 +64,8 @@ impl Gpu {
                 if printed.is_ok() {
                     printed = if self.json { out::json(measurement) } else { print(measurement) };
                 }
+                // With nobody left to tell, there is nothing to measure for.
+                if printed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             });
             printed?;
             match measured {
@@ -150,6 +157,13 @@ fn summary(report: &Report, shape: Shape) -> Result<(), Failure> {
     let reached = grown.min(read_back);
     let binds = if read_back < grown {
         "reading back binds it".to_owned()
+    } else if of_bare.max(of_memory) < NEAR {
+        format!(
+            "it is near neither limit, {:.0}% of the bare rate and {:.0}% of that of copying: its driver holds it back, \
+             or too few rows",
+            of_bare * 100.0,
+            of_memory * 100.0
+        )
     } else if of_bare >= of_memory {
         format!("integer operations bind it, growing has {:.0}% of the bare rate", of_bare * 100.0)
     } else {

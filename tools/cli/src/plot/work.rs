@@ -37,7 +37,8 @@ pub(crate) struct Work {
 /// Flags of the verbs that GPUs grow rows for.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Gpus {
-    /// Memory of each GPU that may be used, such as 16GiB. Default: most of it.
+    /// Memory of each GPU that rows in flight may fill, such as 16GiB; buffers beside them take some 200 MiB.
+    /// Default: most of it.
     #[arg(long, env = "SPACETIME_GPU_MEMORY", value_parser = size, value_name = "SIZE", allow_negative_numbers = true)]
     gpu_memory: Option<Size>,
     /// Queues opened on each GPU: a second one may hide what the first waits for. `bench gpu` measures both.

@@ -22,6 +22,7 @@ mod pace;
 mod pipeline;
 mod scorer;
 mod self_test;
+mod session;
 
 pub use adapter::{Adapter, AdapterKind, GpuError, OpenOptions, Rewrite, adapters};
 pub use device::Plug;

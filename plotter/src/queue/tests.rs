@@ -167,7 +167,7 @@ proptest! {
         queue.join(Kind::Cpu, 16, false);
         for (lot, micros) in &cards {
             let who = queue.join(Kind::Card, *lot, true);
-            queue.measured(who, (*micros > 0).then_some(Duration::from_micros(*micros - 1)));
+            queue.measured(who, micros.checked_sub(1).map(Duration::from_micros));
             most.push(*lot);
         }
         let hands = most.iter().map(|_| Some(VecDeque::new())).collect();

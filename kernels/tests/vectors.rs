@@ -1,31 +1,10 @@
 //! The protocol's golden vectors, grown and hashed by every backend.
 
-use serde_json::Value;
+mod golden;
+
+use golden::{bytes, key, network, shape, vectors};
 use sha2::{Digest, Sha256};
-use spacetime_kernels::{
-    Backend, Cell, CellRequest, ColumnIndex, Grower, PlotKey, RowIndex, Shape, network_tag, plot_id,
-};
-
-fn vectors() -> Value {
-    serde_json::from_str(include_str!("data/spacetime.json")).expect("the vectors are JSON")
-}
-
-fn bytes<const N: usize>(value: &Value) -> [u8; N] {
-    const_hex::decode_to_array(value.as_str().expect("a hex string")).expect("hex of the right length")
-}
-
-fn shape(item: &Value) -> Shape {
-    let number = |name: &str| u8::try_from(item[name].as_u64().expect("a number")).expect("a byte");
-    Shape::new(number("log2_columns"), number("rounds")).expect("the vectors keep to the protocol's bounds")
-}
-
-fn network(vectors: &Value) -> [u8; 32] {
-    network_tag(vectors["network"]["name"].as_str().expect("a name"))
-}
-
-fn key(vectors: &Value, item: &Value) -> PlotKey {
-    PlotKey::derive(&network(vectors), &bytes(&item["miner_key"]), &bytes(&item["seed"]), shape(item))
-}
+use spacetime_kernels::{Backend, Cell, CellRequest, ColumnIndex, Grower, RowIndex, plot_id};
 
 #[test]
 fn network_tags() {

@@ -4,11 +4,14 @@
 //! they fail. Mesa's software Vulkan will do.
 #![cfg(feature = "gpu")]
 
+mod each;
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use each::each_adapter;
 use proptest::prelude::*;
-use spacetime_kernels::gpu::{Adapter, GpuError, OpenOptions, Rewrite, SelfTestError, Shader, adapters};
+use spacetime_kernels::gpu::{GpuError, OpenOptions, Rewrite, SelfTestError, Shader};
 use spacetime_kernels::{
     Backend, Best, BulkError, BulkGrower, BulkScorer, BulkWork, Cell, CellRequest, Challenge, ColumnIndex, Grower, Lot,
     MAX_CHALLENGES, Part, PlotKey, Proceed, RowIndex, Run, Shape, tagged_hash,
@@ -16,16 +19,6 @@ use spacetime_kernels::{
 
 /// Some memory: software adapters are slow, and a test wants more than one table and lot.
 const MEMORY: OpenOptions = OpenOptions { memory_bytes: Some(4 << 20), rewrite: None, unchecked: false };
-
-fn each_adapter(check: impl Fn(&Adapter)) {
-    let adapters = adapters();
-    if adapters.is_empty() {
-        let is_required = std::env::var_os("SPACETIME_REQUIRE_GPU").is_some_and(|value| value == "1");
-        assert!(!is_required, "SPACETIME_REQUIRE_GPU=1, and there is no adapter");
-        eprintln!("SKIPPED: no GPU adapter, nor Mesa's software Vulkan");
-    }
-    adapters.iter().for_each(check);
-}
 
 fn shape(log2_columns: u8, rounds: u8) -> Shape {
     Shape::new(log2_columns, rounds).expect("within the protocol's bounds")

@@ -3,25 +3,17 @@
 //! Without an adapter these tests say SKIPPED and pass; with `SPACETIME_REQUIRE_GPU=1` they fail.
 #![cfg(feature = "gpu")]
 
+mod each;
 mod golden;
 
+use each::each_adapter;
 use golden::{bytes, key, shape, vectors};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use spacetime_kernels::gpu::{Adapter, GpuGrower, OpenOptions, adapters};
+use spacetime_kernels::gpu::{Adapter, GpuGrower, OpenOptions};
 use spacetime_kernels::{
     BulkGrower, BulkScorer, BulkWork, Cell, Challenge, Lot, Part, PlotKey, Proceed, RowIndex, Run, hash_node,
 };
-
-fn each_adapter(check: impl Fn(&Adapter)) {
-    let adapters = adapters();
-    if adapters.is_empty() {
-        let is_required = std::env::var_os("SPACETIME_REQUIRE_GPU").is_some_and(|value| value == "1");
-        assert!(!is_required, "SPACETIME_REQUIRE_GPU=1, and there is no adapter");
-        eprintln!("SKIPPED: no GPU adapter, nor Mesa's software Vulkan");
-    }
-    adapters.iter().for_each(check);
-}
 
 /// One run, and what came back of it.
 struct One {

@@ -133,6 +133,11 @@ impl Device {
         Ok(buffer)
     }
 
+    /// A buffer for so many bytes of parameters.
+    pub(crate) fn params(&self, bytes: usize) -> Result<wgpu::Buffer, BulkError> {
+        self.buffer("parameters", bytes as u64, wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST)
+    }
+
     /// Compiles a shader.
     #[allow(unsafe_code)]
     pub(crate) fn module(&self, shader: Shader) -> Result<wgpu::ShaderModule, BulkError> {

@@ -91,8 +91,7 @@ impl Flight {
         let seeds_bytes = (layout.rows() * size_of::<Seed>()) as u64;
         let seeds = device.buffer("seeds", seeds_bytes, BufferUsages::STORAGE | BufferUsages::COPY_DST)?;
         let params_bytes = size_of::<GrowParams>();
-        let params =
-            device.buffer("parameters", params_bytes as u64, BufferUsages::UNIFORM | BufferUsages::COPY_DST)?;
+        let params = device.params(params_bytes)?;
         let mut buffers = vec![(FIRST_BUFFER, &seeds)];
         buffers.extend((FIRST_TABLE..).zip(&tables));
         let bindings = grow.bind(device, &params, params_bytes, &buffers);

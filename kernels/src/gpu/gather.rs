@@ -33,8 +33,7 @@ impl Gather {
         let rows = flight.layout.rows();
         let (columns_bytes, cells_bytes) = ((rows * size_of::<u32>()) as u64, (rows * size_of::<Cell>()) as u64);
         let params_bytes = size_of::<GatherParams>();
-        let params =
-            device.buffer("parameters", params_bytes as u64, BufferUsages::UNIFORM | BufferUsages::COPY_DST)?;
+        let params = device.params(params_bytes)?;
         let columns = device.buffer("columns", columns_bytes, BufferUsages::STORAGE | BufferUsages::COPY_DST)?;
         let cells = device.buffer("cells", cells_bytes, BufferUsages::STORAGE | BufferUsages::COPY_SRC)?;
         let readable = device.buffer("cells", cells_bytes, BufferUsages::MAP_READ | BufferUsages::COPY_DST)?;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::bulk::{BulkError, BulkGrower, BulkWork, Lot, Run};
+use crate::bulk::{BulkError, BulkGrower, BulkWork, Run};
 use crate::gpu::adapter::GpuError;
 use crate::gpu::device::{Device, Plug};
 use crate::gpu::flight::{Flight, Tables, grow_pipeline};
@@ -11,7 +11,7 @@ use crate::gpu::gather::Gather;
 use crate::gpu::handover::Handover;
 use crate::gpu::pace::Pace;
 use crate::gpu::pipeline::Pipeline;
-use crate::gpu::session::{Session, rows_of};
+use crate::gpu::session::Session;
 use crate::grower::CellRequest;
 use crate::merkle::Cell;
 use crate::plot::{PlotKey, RowIndex, Shape};
@@ -75,12 +75,7 @@ impl GpuGrower {
     ) -> Result<(Pipeline, Handover, Vec<(Flight, wgpu::BindGroup)>), BulkError> {
         let grow = grow_pipeline(device, tables.count)?;
         let handover = Handover::new(device, shape, tables.rows(), tables.count)?;
-        let flight = |_| {
-            let flight = Flight::new(device, &grow, shape, tables)?;
-            let bindings = handover.bind(device, &flight);
-            Ok((flight, bindings))
-        };
-        let flights = (0..FLIGHTS).map(flight).collect::<Result<_, BulkError>>()?;
+        let flights = new_flights(device, &grow, &handover, shape, tables)?;
         Ok((grow, handover, flights))
     }
 
@@ -88,12 +83,7 @@ impl GpuGrower {
     pub(crate) fn grown_by(&self, shape: Shape, rows_each: u32, work: &mut dyn BulkWork) -> Result<(), BulkError> {
         let tables = Tables { count: self.flights[0].0.layout.count, rows_each };
         let mut handover = Handover::new(&self.device, shape, tables.rows(), tables.count)?;
-        let mut flights = Vec::new();
-        for _ in 0..FLIGHTS {
-            let flight = Flight::new(&self.device, &self.grow, shape, tables)?;
-            let bindings = handover.bind(&self.device, &flight);
-            flights.push((flight, bindings));
-        }
+        let mut flights = new_flights(&self.device, &self.grow, &handover, shape, tables)?;
         let mut pace = Pace::new(tables.rows());
         Session::new(&self.device, &self.grow, &mut handover, &mut flights, &mut pace).run(work)
     }
@@ -168,16 +158,17 @@ impl GpuGrower {
 
     /// Seconds that so many steps of a full lot took, once their number is settled, within about the time `measured`.
     fn measure_steps(&mut self, measured: Duration) -> Result<(f64, u32), BulkError> {
-        let lot = full_lot(self.rows_in_flight());
+        let rows = self.rows_in_flight() as u64;
+        let any_rows = || (0..rows).map(|row| (PlotKey([0; 32]), RowIndex(row)));
         let (flight, _) = &mut self.flights[0];
-        flight.begin(&self.device, rows_of(PlotKey([0; 32]), &lot));
+        flight.begin(&self.device, any_rows());
         let (mut seconds, mut steps) = (0.0, 0);
         let began = Instant::now();
         let mut submitted = VecDeque::new();
         let mut last = None;
         while began.elapsed() < measured || steps == 0 {
             if flight.is_grown() {
-                flight.begin(&self.device, rows_of(PlotKey([0; 32]), &lot));
+                flight.begin(&self.device, any_rows());
             }
             submitted.push_back(flight.advance(&self.device, &self.grow, self.pace.steps())?);
             if submitted.len() <= DISPATCHES {
@@ -217,9 +208,20 @@ impl GpuGrower {
     }
 }
 
-/// As many rows as are in flight, in one run.
-fn full_lot(rows: usize) -> Lot {
-    Lot { first_row: RowIndex(0), runs: vec![Run { rows, level: rows.next_power_of_two().ilog2() }] }
+/// Flights, each with what lets the handover read its tables.
+fn new_flights(
+    device: &Device,
+    grow: &Pipeline,
+    handover: &Handover,
+    shape: Shape,
+    tables: Tables,
+) -> Result<Vec<(Flight, wgpu::BindGroup)>, BulkError> {
+    let flight = |_| {
+        let flight = Flight::new(device, grow, shape, tables)?;
+        let bindings = handover.bind(device, &flight);
+        Ok((flight, bindings))
+    };
+    (0..FLIGHTS).map(flight).collect()
 }
 
 impl BulkGrower for GpuGrower {

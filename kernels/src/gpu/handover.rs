@@ -79,13 +79,12 @@ impl Handover {
         let transpose = Pipeline::new(device, Shader::Transpose { tables }, &uses, &["transpose"])?;
         let merkle = merkle_pipeline(device)?;
         let inner = BufferUsages::STORAGE | BufferUsages::COPY_SRC;
-        let uniform = BufferUsages::UNIFORM | BufferUsages::COPY_DST;
         let cells = |cells: usize, usage| device.buffer("strips and nodes", cells as u64 * CELL_BYTES, usage);
         let strips = cells(part_cells, inner)?;
         let nodes = [cells(part_cells / 2, inner)?, cells((part_cells / 4).max(1), inner)?];
         let merkle_stride_bytes = device.uniform_stride().max(size_of::<MerkleParams>() as u64);
-        let transpose_params = device.buffer("parameters", size_of::<TransposeParams>() as u64, uniform)?;
-        let merkle_params = device.buffer("parameters", MAX_LEVELS * merkle_stride_bytes, uniform)?;
+        let transpose_params = device.params(size_of::<TransposeParams>())?;
+        let merkle_params = device.params((MAX_LEVELS * merkle_stride_bytes) as usize)?;
         let level = |below: &wgpu::Buffer, above: &wgpu::Buffer| {
             let buffers = [(FIRST_BUFFER, below), (SECOND_BUFFER, above)];
             merkle.bind(device, &merkle_params, size_of::<MerkleParams>(), &buffers)

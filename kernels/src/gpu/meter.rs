@@ -95,8 +95,7 @@ impl Meter {
 
     fn run_chains(&self, buffer: &wgpu::Buffer, chains: u32, times: u32) -> Result<wgpu::SubmissionIndex, BulkError> {
         let params_bytes = size_of::<CompressParams>();
-        let params =
-            self.device.buffer("parameters", params_bytes as u64, BufferUsages::UNIFORM | BufferUsages::COPY_DST)?;
+        let params = self.device.params(params_bytes)?;
         self.device.write(&params, 0, bytes_of(&CompressParams { chains, times, unused: [0; 2] }));
         let bindings = self.compress.bind(&self.device, &params, params_bytes, &[(FIRST_BUFFER, buffer)]);
         self.device.submit(|encoder| {
@@ -129,8 +128,7 @@ impl Meter {
         let below = self.device.buffer("cells", most * 64, BufferUsages::STORAGE)?;
         let above = self.device.buffer("cells", most * 32, BufferUsages::STORAGE)?;
         let params_bytes = size_of::<MerkleParams>();
-        let params =
-            self.device.buffer("parameters", params_bytes as u64, BufferUsages::UNIFORM | BufferUsages::COPY_DST)?;
+        let params = self.device.params(params_bytes)?;
         let buffers = [(FIRST_BUFFER, &below), (SECOND_BUFFER, &above)];
         let bindings = self.merkle.bind(&self.device, &params, params_bytes, &buffers);
         // A slow adapter is not held for long by a slice of the buffer; a fast one is done with all of

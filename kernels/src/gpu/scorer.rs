@@ -38,8 +38,7 @@ impl GpuScorer {
         let uses = [(PARAMS, Use::Params), (FIRST_BUFFER, Use::Read), (SECOND_BUFFER, Use::Write)];
         let pipeline = Pipeline::new(&device, Shader::Score, &uses, &["score"])?;
         let params_bytes = size_of::<ScoreParams>();
-        let params =
-            device.buffer("parameters", params_bytes as u64, BufferUsages::UNIFORM | BufferUsages::COPY_DST)?;
+        let params = device.params(params_bytes)?;
         let strip_bytes = (MOST_CELLS * size_of::<Cell>()) as u64;
         let strip = device.buffer("a strip", strip_bytes, BufferUsages::STORAGE | BufferUsages::COPY_DST)?;
         let found_bytes = (MOST_CELLS / GROUP_CELLS * MAX_CHALLENGES * size_of::<Found>()) as u64;

@@ -246,6 +246,6 @@ impl<'a> Session<'a> {
 }
 
 /// The rows of a lot, in their order.
-pub(crate) fn rows_of(key: PlotKey, lot: &Lot) -> impl Iterator<Item = (PlotKey, RowIndex)> {
+fn rows_of(key: PlotKey, lot: &Lot) -> impl Iterator<Item = (PlotKey, RowIndex)> {
     (lot.first_row.0..).take(lot.rows()).map(move |row| (key, RowIndex(row)))
 }

@@ -1,0 +1,16 @@
+//! The chain of Spacetime without a network: it takes blocks from anywhere and
+//! ends up with the one right chain and state (docs/PROTOCOL.md, sections 6 to 11).
+//!
+//! * [`chain`] holds the objects and the rules that need one block alone.
+//! * [`consensus`] says whose turn it is, how hard it is to win and what it pays. Pure.
+//! * [`state`] holds accounts, plots and supply in a Jellyfish Merkle tree.
+//! * [`store`] keeps all of it, one write batch a block.
+//!
+//! Rules open no file, no socket and no clock: time, store and randomness are handed in.
+
+#![forbid(unsafe_code)]
+
+pub mod chain;
+pub mod consensus;
+pub mod state;
+pub mod store;

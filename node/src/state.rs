@@ -1,0 +1,1 @@
+//! Accounts, plots, immature rewards and supply in a Jellyfish Merkle tree (PROTOCOL §10).

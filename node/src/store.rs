@@ -1,0 +1,5 @@
+//! Everything that is kept, one write batch a block.
+
+pub mod database;
+
+pub use database::{Batch, Column, Database, DatabaseError, Entry, Operation};

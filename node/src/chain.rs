@@ -1,8 +1,28 @@
 //! Objects of the chain, their encoding and ids, and the rules that one block
 //! can be judged by (PROTOCOL §6, §9, §10).
+//!
+//! Everything is encoded with borsh: fields in the order they are declared in,
+//! integers little-endian, byte arrays as they are, lists with a count of four
+//! bytes before them, options with a byte 0 or 1. Hashes, keys, targets and
+//! scores are byte arrays, the last two big-endian numbers. An object's id is
+//! `H_"spacetime/<name>/v1"` over its encoding; the names are `header`, `proof`
+//! and `transaction`.
 
+mod block;
+mod codec;
+mod header;
+mod proof;
+mod transaction;
 pub mod types;
 
+pub use block::{Block, MAX_METADATA_BYTES, Metadata, transaction_root};
+pub use codec::{Capped, DecodeError, decode};
+pub use header::{HEADER_BYTES, HEADER_VERSION, Header};
+pub use proof::proof_id;
+pub use transaction::{
+    ActivatePlot, Coinbase, Evidence, MAX_EXTRA_BYTES, MAX_MEMO_BYTES, MAX_OPENINGS, MAX_OUTPUTS, Opening, Output,
+    Payload, RegisterPlot, RetirePlot, Signatures, Transaction, Transfer, plot_key,
+};
 pub use types::{
     AccountKey, AccountSignature, Address, Amount, BlockId, Epoch, Hash, Height, MinerKey, MinerSignature, PlotId,
     TransactionId,

@@ -2,4 +2,4 @@
 
 pub mod database;
 
-pub use database::{Batch, Column, Database, DatabaseError, Entry, Operation};
+pub use database::{Batch, Column, Database, DatabaseError, Entry, Operation, Visit};

@@ -4,6 +4,7 @@ use std::fmt;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest, Sha256};
 
 /// Base units in one coin.
 pub const UNITS_PER_COIN: u64 = 1_000_000_000;
@@ -161,4 +162,13 @@ bytes! {
 bytes! {
     /// Any other SHA-256: a root, a mix, an id without a type of its own.
     Hash, 32
+}
+
+impl AccountKey {
+    /// The address of the account that this key signs for (PROTOCOL §6).
+    #[must_use]
+    pub fn address(&self) -> Address {
+        let digest = Sha256::digest(self.0);
+        Address(*digest.first_chunk().expect("a SHA-256 is longer than an address"))
+    }
 }

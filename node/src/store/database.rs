@@ -66,6 +66,9 @@ impl Column {
 /// A key and its value.
 pub type Entry = (Vec<u8>, Vec<u8>);
 
+/// What a scan shows each key and value to.
+pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
+
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Operation {
@@ -155,13 +158,7 @@ pub trait Database: Send + Sync {
     ///
     /// # Errors
     /// If they cannot be read.
-    fn scan(
-        &self,
-        column: Column,
-        from: &[u8],
-        to: Option<&[u8]>,
-        see: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), DatabaseError>;
+    fn scan(&self, column: Column, from: &[u8], to: Option<&[u8]>, see: &mut Visit<'_>) -> Result<(), DatabaseError>;
 
     /// Does all of `batch`, or nothing.
     ///

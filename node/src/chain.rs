@@ -9,7 +9,9 @@
 //! and `transaction`.
 
 mod block;
+pub mod bls;
 mod codec;
+pub mod ed25519;
 mod header;
 mod proof;
 mod transaction;

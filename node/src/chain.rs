@@ -8,15 +8,15 @@
 //! `H_"spacetime/<name>/v1"` over its encoding; the names are `header`, `proof`
 //! and `transaction`.
 
+pub mod address;
 mod block;
-pub mod bls;
-mod codec;
-pub mod ed25519;
+pub(crate) mod codec;
 mod header;
 mod proof;
 mod transaction;
 pub mod types;
 
+pub use address::AddressError;
 pub use block::{Block, MAX_METADATA_BYTES, Metadata, transaction_root};
 pub use codec::{Capped, DecodeError, decode};
 pub use header::{HEADER_BYTES, HEADER_VERSION, Header};

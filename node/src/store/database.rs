@@ -2,6 +2,7 @@
 //! and written in batches that are done whole or not at all.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -165,4 +166,27 @@ pub trait Database: Send + Sync {
     /// # Errors
     /// If it cannot be written; nothing of it is then seen, now or after a restart.
     fn write(&self, batch: Batch) -> Result<(), DatabaseError>;
+}
+
+/// A shared database is one too.
+impl<D: Database + ?Sized> Database for Arc<D> {
+    fn get(&self, column: Column, key: &[u8]) -> Result<Option<Vec<u8>>, DatabaseError> {
+        (**self).get(column, key)
+    }
+
+    fn first_from(&self, column: Column, from: &[u8]) -> Result<Option<Entry>, DatabaseError> {
+        (**self).first_from(column, from)
+    }
+
+    fn last_until(&self, column: Column, until: &[u8]) -> Result<Option<Entry>, DatabaseError> {
+        (**self).last_until(column, until)
+    }
+
+    fn scan(&self, column: Column, from: &[u8], to: Option<&[u8]>, see: &mut Visit<'_>) -> Result<(), DatabaseError> {
+        (**self).scan(column, from, to, see)
+    }
+
+    fn write(&self, batch: Batch) -> Result<(), DatabaseError> {
+        (**self).write(batch)
+    }
 }

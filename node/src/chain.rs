@@ -10,7 +10,9 @@
 
 pub mod address;
 mod block;
+pub mod bls;
 pub(crate) mod codec;
+pub mod ed25519;
 mod header;
 mod proof;
 mod transaction;

@@ -63,6 +63,26 @@ impl Grower {
         }
     }
 
+    /// Grows rows of any plots, each lane another, into `block`, row by row: column `c` of `rows[k]` is
+    /// `block[k * columns + c]`.
+    ///
+    /// # Panics
+    /// If `block` does not hold `columns · rows.len()` cells.
+    pub fn grow_rows(&mut self, rows: &[(PlotKey, RowIndex)], block: &mut [Cell]) {
+        let columns = self.shape.columns();
+        assert_eq!(block.len(), columns * rows.len(), "a block holds a cell for each row and column");
+        let lanes = self.backend.lanes();
+        for (rows, block) in rows.chunks(lanes).zip(block.chunks_mut(columns * lanes)) {
+            self.backend.grow_lanes(self.shape, rows, &mut self.table);
+            for column in 0..columns {
+                let cells = self.table.column(column, lanes);
+                for (row, cell) in block.chunks_exact_mut(columns).zip(cells) {
+                    row[column] = bytes_of(cell);
+                }
+            }
+        }
+    }
+
     /// Grows the rows that `requests` name, each lane another plot and row,
     /// and keeps one cell of each, in the order asked.
     ///

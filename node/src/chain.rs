@@ -14,12 +14,16 @@ pub mod bls;
 pub(crate) mod codec;
 pub mod ed25519;
 mod header;
-mod proof;
+pub(crate) mod proof;
+pub mod rows;
+pub mod rules;
 mod transaction;
 pub mod types;
+pub mod verify;
 
 pub use address::AddressError;
 pub use block::{Block, MAX_METADATA_BYTES, Metadata, transaction_root};
+pub(crate) use codec::encode;
 pub use codec::{Capped, DecodeError, decode};
 pub use header::{HEADER_BYTES, HEADER_VERSION, Header};
 pub use proof::proof_id;

@@ -1,7 +1,101 @@
 //! Everything that is kept, one write batch a block.
+//!
+//! * [`database`] is what the store asks of a database.
+//! * [`blocks`] keeps headers, bodies and their indices, [`versions`] the states.
+//! * [`open`] makes a store, and looks whether one is whole.
 
+pub mod blocks;
 pub mod database;
 pub mod memory;
+pub mod open;
+pub mod versions;
 
+use std::sync::Arc;
+
+use thiserror::Error;
+
+pub use blocks::{Body, StoredHeader};
 pub use database::{Batch, Column, Database, DatabaseError, Entry, Operation, Visit};
 pub use memory::MemoryDatabase;
+pub use open::{FORMAT, OpenError};
+pub use versions::{StoredState, Undo};
+
+use crate::chain::DecodeError;
+use crate::state::StateError;
+use crate::state::tree::TreeError;
+
+/// Blocks and states in a database. Reading needs no lock; only the chain manager writes.
+#[derive(Debug)]
+pub struct Store<D> {
+    database: Arc<D>,
+}
+
+impl<D> Clone for Store<D> {
+    fn clone(&self) -> Self {
+        Self { database: Arc::clone(&self.database) }
+    }
+}
+
+/// Why the store cannot answer: never a block's fault.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The database cannot be used.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// A value of the state is damaged.
+    #[error(transparent)]
+    State(StateError),
+    /// A node of the state's tree is missing or damaged.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// An entry is not what its key says.
+    #[error("store: column {}: entry {}: {source}", column.name(), const_hex::encode(key))]
+    Damaged {
+        /// Where it is.
+        column: Column,
+        /// Its key.
+        key: Vec<u8>,
+        /// What is wrong with it.
+        source: DecodeError,
+    },
+    /// An entry is not there that another one points to.
+    #[error("store: column {}: entry {} is missing", column.name(), const_hex::encode(key))]
+    Missing {
+        /// Where it should be.
+        column: Column,
+        /// Its key.
+        key: Vec<u8>,
+    },
+    /// Entries contradict each other.
+    #[error("store: column {}: entry {}: {reason}", column.name(), const_hex::encode(key))]
+    Inconsistent {
+        /// Where one of them is.
+        column: Column,
+        /// Its key.
+        key: Vec<u8>,
+        /// What does not fit.
+        reason: String,
+    },
+}
+
+impl From<StateError> for StoreError {
+    fn from(error: StateError) -> Self {
+        match error {
+            StateError::Database(error) => Self::Database(error),
+            error => Self::State(error),
+        }
+    }
+}
+
+impl StoreError {
+    /// Whether it is the data that is wrong, and not the disk or its room.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Database(error) | Self::Tree(TreeError::Database(error)) => {
+                matches!(error, DatabaseError::Corrupt { .. })
+            }
+            _ => true,
+        }
+    }
+}

@@ -6,7 +6,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use spacetime_kernels::{Backend, hash_node, zero_subtree};
 use spacetime_prover::{Proof, tree};
 
-use super::codec::{Capped, read_capped};
+use super::codec::{Capped, read_transactions};
 use super::header::Header;
 use super::proof;
 use super::transaction::Transaction;
@@ -14,9 +14,6 @@ use super::types::{BlockId, Hash, TransactionId};
 
 /// Most bytes of a block's metadata.
 pub const MAX_METADATA_BYTES: usize = 64;
-
-/// More transactions than any chain allows in a block are not even read.
-const MAX_TRANSACTIONS: usize = 1 << 16;
 
 /// What a miner says about its software: outside id, size and validity.
 pub type Metadata = Capped<u8, MAX_METADATA_BYTES>;
@@ -85,7 +82,7 @@ impl BorshDeserialize for Block {
         Ok(Self {
             header: Header::deserialize_reader(reader)?,
             proof: proof::read(reader)?,
-            transactions: read_capped(reader, MAX_TRANSACTIONS)?,
+            transactions: read_transactions(reader)?,
             metadata: BorshDeserialize::deserialize_reader(reader)?,
         })
     }

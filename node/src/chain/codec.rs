@@ -116,6 +116,12 @@ pub(super) fn read_capped<T: BorshDeserialize, R: Read>(reader: &mut R, limit: u
     (0..count).map(|_| T::deserialize_reader(reader)).collect()
 }
 
+/// A list of transactions, of which no chain allows as many in a block.
+pub(crate) fn read_transactions<R: Read>(reader: &mut R) -> io::Result<Vec<super::Transaction>> {
+    const MAX_TRANSACTIONS: usize = 1 << 16;
+    read_capped(reader, MAX_TRANSACTIONS)
+}
+
 pub(super) fn invalid(reason: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, reason)
 }

@@ -1,0 +1,148 @@
+//! What is dear, done for many blocks at once: signatures in batches, rows side by side.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+use spacetime_kernels::{Cell, CellRequest, Shape};
+use spacetime_prover::VerifyError;
+
+use super::rows::RowMemo;
+use super::rules::{CheckedHeader, HeaderError, SignatureClaim, Signer, TransactionError, header_claims};
+use super::{BlockId, Header, Transaction, bls, ed25519, rules};
+
+/// Signatures in one batch: more share the final exponentiation with more others, fewer keep all cores busy.
+const CLAIMS_PER_BATCH: usize = 64;
+
+/// A header whose cheap rules hold.
+#[derive(Clone, Copy, Debug)]
+pub struct HeaderCheck<'a> {
+    /// The header.
+    pub header: &'a Header,
+    /// The proof's leaf.
+    pub leaf: Cell,
+    /// What [`rules::check_header`] left to be checked.
+    pub checked: &'a CheckedHeader,
+}
+
+/// Checks signatures and rows, and remembers keys and rows that it has seen.
+#[derive(Debug)]
+pub struct Verifier {
+    genesis: BlockId,
+    keys: bls::KeyCache,
+    rows: RowMemo,
+    seed: [u8; 32],
+    batches: AtomicU64,
+}
+
+impl Verifier {
+    /// For the chain of `genesis`. `seed` is unknown to whoever makes signatures: batches are weighted by it.
+    #[must_use]
+    pub fn new(genesis: BlockId, shape: Shape, seed: [u8; 32]) -> Self {
+        Self { genesis, keys: bls::KeyCache::new(), rows: RowMemo::new(shape), seed, batches: AtomicU64::new(0) }
+    }
+
+    /// The genesis block's id, which all signatures bind.
+    #[must_use]
+    pub fn genesis(&self) -> BlockId {
+        self.genesis
+    }
+
+    /// Grows the cells that `requests` name, or remembers them.
+    #[must_use]
+    pub fn cells(&self, requests: &[CellRequest]) -> Vec<Cell> {
+        self.rows.cells(requests)
+    }
+
+    /// Checks headers' signatures, and then the rows of those that hold.
+    #[must_use]
+    pub fn headers(&self, headers: &[HeaderCheck<'_>]) -> Vec<Result<(), HeaderError>> {
+        let claims: Vec<_> = headers
+            .iter()
+            .flat_map(|check| header_claims(check.header, &self.genesis, check.checked.reveal_message.to_vec()))
+            .collect();
+        let hold = self.claims(&claims);
+        let mut results: Vec<_> = hold
+            .chunks_exact(2)
+            .zip(claims.chunks_exact(2))
+            .map(|(hold, claims)| match hold.iter().position(|hold| !hold) {
+                Some(broken) => Err(HeaderError::Signature(claims[broken].rule)),
+                None => Ok(()),
+            })
+            .collect();
+        let good: Vec<_> = (0..headers.len()).filter(|index| results[*index].is_ok()).collect();
+        let requests: Vec<_> = good.iter().map(|index| headers[*index].checked.request).collect();
+        for (index, grown) in good.into_iter().zip(self.cells(&requests)) {
+            let found = headers[index].leaf;
+            if found != grown {
+                results[index] = Err(HeaderError::Proof(VerifyError::Leaf { found, grown }));
+            }
+        }
+        results
+    }
+
+    /// Checks transactions' signatures; their form was checked.
+    #[must_use]
+    pub fn transactions(&self, transactions: &[&Transaction]) -> Vec<Result<(), TransactionError>> {
+        let mut owners = Vec::new();
+        let mut claims = Vec::new();
+        for (owner, transaction) in transactions.iter().enumerate() {
+            let own = rules::transaction_claims(transaction, &self.genesis);
+            owners.extend(std::iter::repeat_n(owner, own.len()));
+            claims.extend(own);
+        }
+        let mut results = vec![Ok(()); transactions.len()];
+        for ((owner, claim), hold) in owners.into_iter().zip(&claims).zip(self.claims(&claims)) {
+            if !hold && results[owner].is_ok() {
+                results[owner] = Err(TransactionError::Signature(claim.rule));
+            }
+        }
+        results
+    }
+
+    /// Whether each signature holds.
+    fn claims(&self, claims: &[SignatureClaim]) -> Vec<bool> {
+        claims.par_chunks(CLAIMS_PER_BATCH).flat_map_iter(|claims| self.batch(claims)).collect()
+    }
+
+    fn batch(&self, claims: &[SignatureClaim]) -> Vec<bool> {
+        let mut hold = vec![true; claims.len()];
+        let (mut miners, mut of_miners) = (bls::Batch::new(), Vec::new());
+        let (mut accounts, mut of_accounts) = (ed25519::Batch::new(), Vec::new());
+        for (index, claim) in claims.iter().enumerate() {
+            match &claim.signer {
+                Signer::Account(key, signature) => {
+                    accounts.push(key, &claim.message, signature);
+                    of_accounts.push(index);
+                }
+                Signer::Miner(key, signature) => match self.keys.parse(key) {
+                    Ok(key) => {
+                        miners.push(key, claim.message.clone(), *signature);
+                        of_miners.push(index);
+                    }
+                    Err(_) => hold[index] = false,
+                },
+                Signer::Possession(key, proof) => {
+                    hold[index] = match self.keys.parse(key) {
+                        Ok(key) => bls::verify_possession(&self.genesis, &key, proof).is_ok(),
+                        Err(_) => false,
+                    };
+                }
+            }
+        }
+        let seed = self.next_seed();
+        if !miners.verify(&seed) {
+            miners.find_invalid(&seed).into_iter().for_each(|bad| hold[of_miners[bad]] = false);
+        }
+        if !accounts.verify(&seed) {
+            accounts.find_invalid(&seed).into_iter().for_each(|bad| hold[of_accounts[bad]] = false);
+        }
+        hold
+    }
+
+    /// A new seed for each batch, so that what one batch shows helps nobody against another.
+    fn next_seed(&self) -> [u8; 32] {
+        let count = self.batches.fetch_add(1, Ordering::Relaxed);
+        Sha256::new().chain_update(self.seed).chain_update(count.to_le_bytes()).finalize().into()
+    }
+}

@@ -1,0 +1,164 @@
+//! States, one version a block, so that any of the latest can be read and returned to.
+//!
+//! | column | key | value |
+//! |---|---|---|
+//! | state, registry | the state key's bytes, 2^64 - 1 - version | 1 and the value, or 0 where it was removed |
+//! | tree | see [`crate::state::tree`] | nodes |
+//! | undo | version | [`Undo`]: what that version changed |
+//!
+//! The newest version of a key not above a given one is the first entry behind
+//! its key and that version. Versions below the oldest one that is still whole
+//! are forgotten one by one: what version `v` replaced is needed by none from `v` on.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use super::{Batch, Column, Database, Store, StoreError};
+use crate::chain::{Height, encode};
+use crate::state::tree::{NodeKey, StoredNodes, TreeUpdate, delete_versions_above, write_nodes};
+use crate::state::{Changes, StateError, StateKey, StateReader};
+
+/// What one version changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Undo {
+    /// Keys whose values it set or removed, as [`StateKey::bytes`].
+    pub keys: Vec<Vec<u8>>,
+    /// Nodes of earlier versions that it replaced, as their keys are encoded in the tree's column.
+    pub stale: Vec<Vec<u8>>,
+}
+
+fn versioned(key: &StateKey, version: Height) -> Vec<u8> {
+    let mut bytes = key.bytes();
+    bytes.extend_from_slice(&(!version.0).to_be_bytes());
+    bytes
+}
+
+/// Reads one version of the state.
+#[derive(Debug)]
+pub struct StoredState<'a, D> {
+    store: &'a Store<D>,
+    version: Height,
+}
+
+impl<D> Clone for StoredState<'_, D> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<D> Copy for StoredState<'_, D> {}
+
+impl<D: Database> StateReader for StoredState<'_, D> {
+    fn read(&self, key: &StateKey) -> Result<Option<Vec<u8>>, StateError> {
+        let wanted = versioned(key, self.version);
+        let Some((found, value)) = self.store.database.first_from(key.column(), &wanted)? else {
+            return Ok(None);
+        };
+        let prefix = wanted.len() - size_of::<u64>();
+        if found.len() != wanted.len() || found[..prefix] != wanted[..prefix] {
+            return Ok(None);
+        }
+        match value.split_first() {
+            Some((1, value)) => Ok(Some(value.to_vec())),
+            Some((0, [])) => Ok(None),
+            _ => Err(StateError::Marker { key: *key }),
+        }
+    }
+}
+
+impl<D: Database> Store<D> {
+    /// The state after the best chain's block at `version`, if it was not pruned.
+    #[must_use]
+    pub fn state(&self, version: Height) -> StoredState<'_, D> {
+        StoredState { store: self, version }
+    }
+
+    /// Nodes of the state's tree.
+    #[must_use]
+    pub fn nodes(&self) -> StoredNodes<'_, D> {
+        StoredNodes(&*self.database)
+    }
+
+    /// What a version changed, unless it was pruned.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn undo(&self, version: Height) -> Result<Option<Undo>, StoreError> {
+        self.entry("undo record", Column::Undo, &version.0.to_be_bytes())
+    }
+
+    fn known_undo(&self, version: Height) -> Result<Undo, StoreError> {
+        let key = version.0.to_be_bytes();
+        self.undo(version)?.ok_or_else(|| StoreError::Missing { column: Column::Undo, key: key.to_vec() })
+    }
+
+    fn parse_key(&self, version: Height, bytes: &[u8]) -> Result<StateKey, StoreError> {
+        StateKey::parse(bytes).ok_or_else(|| StoreError::Inconsistent {
+            column: Column::Undo,
+            key: version.0.to_be_bytes().to_vec(),
+            reason: format!("{} is no key of the state", const_hex::encode(bytes)),
+        })
+    }
+
+    /// Removes the values of the versions above `version`, up to `tip`. Their nodes go by [`forget_nodes_above`].
+    ///
+    /// # Errors
+    /// If what they changed cannot be read.
+    pub(crate) fn roll_back(&self, batch: &mut Batch, tip: Height, version: Height) -> Result<(), StoreError> {
+        for height in (version.0 + 1..=tip.0).map(Height) {
+            for bytes in self.known_undo(height)?.keys {
+                let key = self.parse_key(height, &bytes)?;
+                batch.delete(key.column(), versioned(&key, height));
+            }
+            batch.delete(Column::Undo, height.0.to_be_bytes());
+        }
+        Ok(())
+    }
+
+    /// Forgets what `version` replaced: no version before it can be read any more.
+    ///
+    /// # Errors
+    /// If what it replaced cannot be read.
+    pub(crate) fn prune_state(&self, batch: &mut Batch, version: Height) -> Result<(), StoreError> {
+        let undo = self.known_undo(version)?;
+        for bytes in &undo.keys {
+            let key = self.parse_key(version, bytes)?;
+            let kept = versioned(&key, version);
+            // The entry behind this version's is the one it replaced; older ones went before.
+            let mut behind = kept.clone();
+            behind.push(0);
+            if let Some((found, _)) = self.database.first_from(key.column(), &behind)?
+                && found.len() == kept.len()
+                && found.starts_with(&bytes[..])
+            {
+                batch.delete(key.column(), found);
+            }
+            if self.database.get(key.column(), &kept)?.is_some_and(|value| value == [0]) {
+                batch.delete(key.column(), kept);
+            }
+        }
+        for node in undo.stale {
+            batch.delete(Column::Tree, node);
+        }
+        batch.delete(Column::Undo, version.0.to_be_bytes());
+        Ok(())
+    }
+}
+
+/// Writes one version: values, nodes, and what it changed.
+pub(crate) fn put_version(batch: &mut Batch, version: Height, changes: &Changes, update: &TreeUpdate) {
+    for (key, value) in changes {
+        let value = value.as_ref().map_or_else(|| vec![0], |value| [&[1], &value[..]].concat());
+        batch.put(key.column(), versioned(key, version), value);
+    }
+    write_nodes(batch, update);
+    let undo = Undo {
+        keys: changes.keys().map(StateKey::bytes).collect(),
+        stale: update.stale.iter().map(NodeKey::encode).collect(),
+    };
+    batch.put(Column::Undo, version.0.to_be_bytes(), encode(&undo));
+}
+
+/// Removes the nodes of all versions above `version`.
+pub(crate) fn forget_nodes_above(batch: &mut Batch, version: Height) {
+    delete_versions_above(batch, version.0);
+}

@@ -6,13 +6,14 @@ use std::collections::HashMap;
 use thiserror::Error;
 
 use super::StateKey;
+use super::admission::{check_activation, check_evidence, check_registration, live_plot, maturing};
 use super::ledger::{Changes, Ledger, StateError, StateReader};
-use super::openings::{OpeningClaim, check_paths};
+use super::openings::OpeningClaim;
 use super::values::{Account, BeaconEntry, PlotRecord, PlotStatus, Rewards, Value};
 use crate::chain::rules::{BlockError, TransactionError};
 use crate::chain::{
-    ActivatePlot, Address, Amount, Capped, Coinbase, Epoch, Evidence, Hash, Height, MinerKey, Payload, PlotId,
-    RegisterPlot, RetirePlot, Transaction, plot_key,
+    ActivatePlot, Address, Amount, Capped, Coinbase, Epoch, Hash, Height, MinerKey, Payload, PlotId, RegisterPlot,
+    RetirePlot, Transaction,
 };
 use crate::consensus::{Lineage, Parameters};
 
@@ -93,8 +94,7 @@ impl<'a, R: StateReader> Execution<'a, R> {
     }
 
     fn mature(&mut self) -> Result<(), StateError> {
-        let from = self.height().0.checked_sub(self.place.parameters.coinbase_maturity);
-        let Some(height) = from.filter(|height| *height > 0).map(Height) else {
+        let Some(height) = maturing(self.height(), self.place.parameters) else {
             return Ok(());
         };
         let key = StateKey::Rewards(height);
@@ -140,7 +140,7 @@ impl<'a, R: StateReader> Execution<'a, R> {
                 self.ledger.set(&StateKey::Plot(retire.plot_key), Some(Value::Plot(record)))?;
             }
             Payload::Evidence(evidence) => {
-                self.check_evidence(evidence)?;
+                check_evidence(&mut self.ledger, evidence, self.oldest_evidence)?;
                 let reporter = paying.map(|(address, _)| address);
                 self.pay(paying)?;
                 self.bar(evidence.first.miner_key, reporter)?;
@@ -181,13 +181,6 @@ impl<'a, R: StateReader> Execution<'a, R> {
         self.ledger.set(&StateKey::Account(address), Some(Value::Account(account)))
     }
 
-    fn check_not_barred(&mut self, miner_key: MinerKey) -> Result<(), Fault<TransactionError>> {
-        match self.ledger.barred(miner_key)? {
-            Some(height) => Err(TransactionError::Barred { miner_key, height }.into()),
-            None => Ok(()),
-        }
-    }
-
     fn registration(
         &mut self,
         register: &RegisterPlot,
@@ -201,18 +194,7 @@ impl<'a, R: StateReader> Execution<'a, R> {
         if unpaid && self.unpaid_registrations > 0 {
             return Err(TransactionError::UnpaidRegistrations.into());
         }
-        self.check_not_barred(register.miner_key)?;
-        let key = plot_key(parameters, &register.miner_key, &register.seed.0);
-        let plot_key = Hash(key.0);
-        if let Some(known) = self.ledger.plot(plot_key)? {
-            let status = known.status(self.height(), parameters);
-            if status == PlotStatus::Retired {
-                return Err(TransactionError::Retired { plot_key }.into());
-            }
-            if status.is_live() {
-                return Err(TransactionError::Registered { plot_key, registered: known.registered }.into());
-            }
-        }
+        let key = check_registration(&mut self.ledger, register, self.place.lineage.height, parameters)?;
         let record = PlotRecord {
             miner_key: register.miner_key,
             plot_id: PlotId(spacetime_kernels::plot_id(&key, register.rows, &register.root.0)),
@@ -224,7 +206,7 @@ impl<'a, R: StateReader> Execution<'a, R> {
             last: self.height(),
             retired: false,
         };
-        Ok((plot_key, record))
+        Ok((Hash(key.0), record))
     }
 
     /// The beacon entry from which openings are drawn after this block: that of the second new group.
@@ -242,31 +224,12 @@ impl<'a, R: StateReader> Execution<'a, R> {
         lineage.epoch.0 / parameters.beacon_interval > parent.epoch.0 / parameters.beacon_interval
     }
 
-    /// The plot of `plot_key`, which must be the miner's and live.
-    fn live_plot(&mut self, plot_key: Hash, miner_key: MinerKey) -> Result<PlotRecord, Fault<TransactionError>> {
-        self.check_not_barred(miner_key)?;
-        let plot = self.ledger.plot(plot_key)?.ok_or(TransactionError::UnknownPlot { plot_key })?;
-        if plot.miner_key != miner_key {
-            return Err(TransactionError::ForeignPlot { plot_key, owner: plot.miner_key }.into());
-        }
-        match plot.status(self.height(), self.place.parameters) {
-            PlotStatus::Retired => Err(TransactionError::Retired { plot_key }.into()),
-            PlotStatus::Lapsed | PlotStatus::Ended => {
-                Err(TransactionError::Lapsed { plot_key, height: self.height() }.into())
-            }
-            PlotStatus::Pending | PlotStatus::Immature | PlotStatus::Mature => Ok(plot),
-        }
-    }
-
     fn activation(
         &mut self,
         activate: &ActivatePlot,
     ) -> Result<(PlotRecord, Vec<OpeningClaim>), Fault<TransactionError>> {
-        let mut plot = self.live_plot(activate.plot_key, activate.miner_key)?;
-        // Entries of the parent's state are ancestors of this block; its own is not among them yet.
-        let entry = self.ledger.beacon(plot.draw)?.ok_or(TransactionError::NotDrawn)?;
         let parameters = self.place.parameters;
-        let claims = check_paths(&activate.plot_key, &plot, &entry.mix, &activate.openings, parameters)?;
+        let (mut plot, claims) = check_activation(&mut self.ledger, activate, self.place.lineage.height, parameters)?;
         plot.draw = self.next_draw()?;
         plot.last = self.height();
         let matures = Height(self.height().0.saturating_add(parameters.plot_maturity));
@@ -275,17 +238,10 @@ impl<'a, R: StateReader> Execution<'a, R> {
     }
 
     fn retirement(&mut self, retire: &RetirePlot) -> Result<PlotRecord, Fault<TransactionError>> {
-        let mut plot = self.live_plot(retire.plot_key, retire.miner_key)?;
+        let Place { parameters, lineage, .. } = self.place;
+        let mut plot = live_plot(&mut self.ledger, retire.plot_key, retire.miner_key, lineage.height, parameters)?;
         plot.retired = true;
         Ok(plot)
-    }
-
-    fn check_evidence(&mut self, evidence: &Evidence) -> Result<(), Fault<TransactionError>> {
-        let (epoch, oldest) = (evidence.first.epoch, self.oldest_evidence);
-        if epoch < oldest {
-            return Err(TransactionError::OldEvidence { epoch, oldest }.into());
-        }
-        self.check_not_barred(evidence.first.miner_key)
     }
 
     /// Bars a miner, pays the reporter a tenth of the miner's immature rewards and burns the rest.
@@ -369,8 +325,8 @@ impl<'a, R: StateReader> Execution<'a, R> {
             let entry = BeaconEntry { height: self.height(), mix: lineage.beacon.mix };
             self.ledger.set(&StateKey::Beacon(chain.groups), Some(Value::Beacon(entry)))?;
         }
-        chain.difficulty = lineage.difficulty.clone();
-        chain.beacon = lineage.beacon.clone();
+        chain.difficulty = lineage.difficulty;
+        chain.beacon = lineage.beacon;
         self.ledger.set(&StateKey::Chain, Some(Value::Chain(chain)))?;
         Ok(self.ledger.into_changes())
     }

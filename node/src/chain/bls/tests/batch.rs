@@ -48,13 +48,13 @@ fn spoil(item: &mut (PublicKey, Vec<u8>, MinerSignature), way: u8) {
 #[test]
 fn good_batches_of_any_size_verify() {
     assert!(Batch::new().verify(&[0; 32]) && Batch::new().is_empty());
-    assert_eq!(Batch::new().find_invalid(&[0; 32]), []);
+    assert!(Batch::new().find_invalid(&[0; 32]).is_empty());
     // blst works off eight pairs at a time.
     for count in [1, 2, 3, 7, 8, 9, 16, 17, 33] {
         let batch = batch(&items(count));
         assert_eq!(batch.len() as u64, count);
         assert!(batch.verify(&[count as u8; 32]), "{count}");
-        assert_eq!(batch.find_invalid(&[count as u8; 32]), []);
+        assert!(batch.find_invalid(&[count as u8; 32]).is_empty());
     }
 }
 

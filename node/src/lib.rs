@@ -4,6 +4,7 @@
 //! * [`chain`] holds the objects and the rules that need one block alone.
 //! * [`consensus`] says whose turn it is, how hard it is to win and what it pays. Pure.
 //! * [`state`] holds accounts, plots and supply in a Jellyfish Merkle tree.
+//! * [`manager`] takes blocks in any order, and follows the heaviest chain.
 //! * [`store`] keeps all of it, one write batch a block.
 //!
 //! Rules open no file, no socket and no clock: time, store and randomness are handed in.
@@ -12,5 +13,6 @@
 
 pub mod chain;
 pub mod consensus;
+pub mod manager;
 pub mod state;
 pub mod store;

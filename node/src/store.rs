@@ -27,7 +27,7 @@ use crate::state::tree::TreeError;
 /// Blocks and states in a database. Reading needs no lock; only the chain manager writes.
 #[derive(Debug)]
 pub struct Store<D> {
-    database: Arc<D>,
+    pub(crate) database: Arc<D>,
 }
 
 impl<D> Clone for Store<D> {

@@ -164,6 +164,12 @@ pub(crate) fn forget_side_block(batch: &mut Batch, height: Height, id: &BlockId)
     batch.delete(Column::ByHeight, side_key(height, id));
 }
 
+/// Forgets the body of a block of the best chain, and where its transactions were.
+pub(crate) fn forget_body(batch: &mut Batch, id: &BlockId, ids: &[TransactionId]) {
+    batch.delete(Column::Bodies, id.0);
+    forget_transactions(batch, ids);
+}
+
 /// Notes that a block stands beside the best chain.
 pub(crate) fn mark_side_block(batch: &mut Batch, height: Height, id: &BlockId) {
     batch.put(Column::ByHeight, side_key(height, id), []);
@@ -189,6 +195,6 @@ pub(crate) fn disconnect(batch: &mut Batch, lineage: &Lineage, ids: &[Transactio
 }
 
 /// Forgets where transactions are.
-pub(crate) fn forget_transactions(batch: &mut Batch, ids: &[TransactionId]) {
+fn forget_transactions(batch: &mut Batch, ids: &[TransactionId]) {
     ids.iter().for_each(|id| batch.delete(Column::Transactions, id.0));
 }

@@ -1,10 +1,191 @@
-//! Making a store, and opening one that is there.
+//! Making a store, opening one that is there, and what it says about itself.
+//!
+//! Column `meta`, values borsh: `format` (four bytes), `genesis` (block id), `tip` (block id), `oldest_state` (height of
+//! the oldest version that can be read), `oldest_body` (height of the oldest body that was not pruned).
 
+use std::sync::Arc;
+
+use borsh::BorshDeserialize;
 use thiserror::Error;
+
+use super::blocks::{Body, StoredHeader, connect, put_block};
+use super::versions::put_version;
+use super::{Batch, Column, Database, Store, StoreError};
+use crate::chain::{BlockId, Height, encode};
+use crate::consensus::Lineage;
+use crate::state::tree::root;
+use crate::state::{GenesisBlock, Ledger};
 
 /// The format that this program writes. Later ones are refused.
 pub const FORMAT: u32 = 1;
 
+const FORMAT_KEY: &[u8] = b"format";
+const GENESIS_KEY: &[u8] = b"genesis";
+const TIP_KEY: &[u8] = b"tip";
+const OLDEST_STATE_KEY: &[u8] = b"oldest_state";
+const OLDEST_BODY_KEY: &[u8] = b"oldest_body";
+
 /// Why a store cannot be opened.
 #[derive(Debug, Error)]
-pub enum OpenError {}
+pub enum OpenError {
+    /// A later program made it.
+    #[error("store has format {found}, this program knows {FORMAT}")]
+    Newer {
+        /// Its format.
+        found: u32,
+    },
+    /// It holds another chain.
+    #[error("store holds the chain of genesis {found}, expected {expected}")]
+    OtherChain {
+        /// Its genesis.
+        found: BlockId,
+        /// The specification's.
+        expected: BlockId,
+    },
+    /// It holds entries, but not those of a store.
+    #[error("not a store: {missing} is missing")]
+    NoStore {
+        /// What every store has.
+        missing: &'static str,
+    },
+    /// Its tip contradicts itself.
+    #[error("tip {tip}: {reason}")]
+    Tip {
+        /// The tip's id.
+        tip: BlockId,
+        /// What does not fit.
+        reason: String,
+    },
+    /// It cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl<D: Database> Store<D> {
+    /// Opens the store in `database`, or makes one if nothing is in it, for the chain of `genesis`. Returns the tip's
+    /// lineage too, of which header, state root and indices were seen to agree.
+    ///
+    /// # Errors
+    /// If it is of a later format or another chain, or its tip is not consistent.
+    pub fn open(database: Arc<D>, genesis: &GenesisBlock) -> Result<(Self, Lineage), OpenError> {
+        let store = Self { database };
+        let expected = genesis.lineage.id;
+        match store.meta::<u32>(FORMAT_KEY)? {
+            None if store.is_empty()? => store.create(genesis)?,
+            None => return Err(OpenError::NoStore { missing: "its format" }),
+            Some(FORMAT) => {}
+            Some(found) => return Err(OpenError::Newer { found }),
+        }
+        match store.meta::<BlockId>(GENESIS_KEY)? {
+            Some(found) if found == expected => {}
+            Some(found) => return Err(OpenError::OtherChain { found, expected }),
+            None => return Err(OpenError::NoStore { missing: "its genesis" }),
+        }
+        let tip = store.check_tip()?;
+        Ok((store, tip))
+    }
+
+    fn is_empty(&self) -> Result<bool, StoreError> {
+        for column in Column::ALL {
+            if self.database.first_from(column, &[])?.is_some() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn create(&self, genesis: &GenesisBlock) -> Result<(), StoreError> {
+        let GenesisBlock { header, proof, lineage, changes, update } = genesis;
+        let mut batch = Batch::default();
+        let stored = StoredHeader { header: header.clone(), proof: proof.clone(), lineage: lineage.clone() };
+        put_block(&mut batch, &stored, &Body { transactions: Vec::new(), metadata: None });
+        connect(&mut batch, lineage, &[]);
+        put_version(&mut batch, lineage.height, changes, update);
+        batch.put(Column::Meta, FORMAT_KEY, encode(&FORMAT));
+        batch.put(Column::Meta, GENESIS_KEY, encode(&lineage.id));
+        put_tip(&mut batch, &lineage.id);
+        put_oldest_state(&mut batch, lineage.height);
+        put_oldest_body(&mut batch, lineage.height);
+        self.write(batch)
+    }
+
+    /// Does all of `batch`, or nothing.
+    pub(crate) fn write(&self, batch: Batch) -> Result<(), StoreError> {
+        Ok(self.database.write(batch)?)
+    }
+
+    fn meta<T: BorshDeserialize>(&self, key: &[u8]) -> Result<Option<T>, StoreError> {
+        self.entry("fact about the store", Column::Meta, key)
+    }
+
+    fn known_meta<T: BorshDeserialize>(&self, key: &[u8]) -> Result<T, StoreError> {
+        self.meta(key)?.ok_or_else(|| StoreError::Missing { column: Column::Meta, key: key.to_vec() })
+    }
+
+    /// The tip's id.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn tip(&self) -> Result<BlockId, StoreError> {
+        self.known_meta(TIP_KEY)
+    }
+
+    /// The oldest version of the state that can be read and returned to.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn oldest_state(&self) -> Result<Height, StoreError> {
+        self.known_meta(OLDEST_STATE_KEY)
+    }
+
+    /// The oldest body of the best chain that is kept; genesis has one in every store, but says nothing.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn oldest_body(&self) -> Result<Height, StoreError> {
+        self.known_meta(OLDEST_BODY_KEY)
+    }
+
+    /// Looks whether the tip's header, indices, state record and state root agree.
+    fn check_tip(&self) -> Result<Lineage, OpenError> {
+        let tip = self.tip()?;
+        let broken = |reason: String| OpenError::Tip { tip, reason };
+        let StoredHeader { header, lineage, .. } = self.known_header(&tip)?;
+        if header.id() != tip || lineage.id != tip || lineage.height != header.height {
+            return Err(broken("its header has another id or height".to_owned()));
+        }
+        match self.id_at(lineage.height)? {
+            Some(id) if id == tip => {}
+            other => return Err(broken(format!("height {} is indexed as {other:?}", lineage.height))),
+        }
+        if let Some(above) = lineage.height.0.checked_add(1).map(Height)
+            && let Some(id) = self.id_at(above)?
+        {
+            return Err(broken(format!("block {id} is indexed above it, at height {above}")));
+        }
+        let found = root(&self.nodes(), lineage.height.0).map_err(StoreError::from)?.hash();
+        if found != header.state_root {
+            return Err(broken(format!("its state has root {found}, its header says {}", header.state_root)));
+        }
+        let record = Ledger::new(self.state(lineage.height)).chain().map_err(StoreError::from)?;
+        if record.difficulty != lineage.difficulty {
+            return Err(broken("its state has another difficulty than its header leaves behind".to_owned()));
+        }
+        Ok(lineage)
+    }
+}
+
+/// Notes which block is the tip.
+pub(crate) fn put_tip(batch: &mut Batch, id: &BlockId) {
+    batch.put(Column::Meta, TIP_KEY, encode(id));
+}
+
+/// Notes which version of the state is the oldest that is whole.
+pub(crate) fn put_oldest_state(batch: &mut Batch, height: Height) {
+    batch.put(Column::Meta, OLDEST_STATE_KEY, encode(&height));
+}
+
+/// Notes which body of the best chain is the oldest that is kept.
+pub(crate) fn put_oldest_body(batch: &mut Batch, height: Height) {
+    batch.put(Column::Meta, OLDEST_BODY_KEY, encode(&height));
+}

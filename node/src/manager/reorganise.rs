@@ -1,0 +1,228 @@
+//! Changing to a heavier branch: executed in memory first, written in one batch.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::apply::Executed;
+use super::{ChainManager, Event, Refusal};
+use crate::chain::{Block, BlockId, Height, Transaction, TransactionId};
+use crate::consensus::{Engine, Lineage};
+use crate::state::tree::{Layer, Overlay};
+use crate::state::{StateError, StateKey, StateReader};
+use crate::store::blocks::{connect, disconnect, forget_side_block};
+use crate::store::open::put_tip;
+use crate::store::versions::{forget_nodes_above, put_version};
+use crate::store::{Batch, Column, Database, StoreError, StoredState};
+
+/// The state of a branch: what its blocks have changed, over that at the fork.
+struct BranchState<'a, D> {
+    base: StoredState<'a, D>,
+    changed: &'a HashMap<StateKey, Option<Vec<u8>>>,
+}
+
+impl<D: Database> StateReader for BranchState<'_, D> {
+    fn read(&self, key: &StateKey) -> Result<Option<Vec<u8>>, StateError> {
+        match self.changed.get(key) {
+            Some(value) => Ok(value.clone()),
+            None => self.base.read(key),
+        }
+    }
+}
+
+/// A block of a branch that was executed.
+struct Adopted {
+    lineage: Lineage,
+    ids: Vec<TransactionId>,
+    executed: Executed,
+}
+
+impl<D: Database> ChainManager<D> {
+    /// Changes to the best branch there is, as often as the best turns out to be broken.
+    pub(super) fn settle(&mut self, events: &mut Vec<Event>) -> Result<(), StoreError> {
+        let mut too_deep = HashSet::new();
+        loop {
+            let mut best = self.tip.clone();
+            for lineage in self.branches.values().filter(|lineage| !too_deep.contains(&lineage.id)) {
+                if self.engine.prefer(&best, lineage) {
+                    best = lineage.clone();
+                }
+            }
+            if best.id == self.tip.id {
+                return Ok(());
+            }
+            let fork = self.fork_of(&best)?;
+            if !self.may_fork_at(fork)? {
+                too_deep.insert(best.id);
+                self.raise_alarm(best.id, fork, events);
+                continue;
+            }
+            if let Some(event) = self.switch_to(&best, fork)? {
+                events.push(event);
+            }
+        }
+    }
+
+    /// Makes the branch of `best` the best chain. Nothing, if it breaks a rule: then it is gone.
+    fn switch_to(&mut self, best: &Lineage, fork: Height) -> Result<Option<Event>, StoreError> {
+        let branch = match self.execute_branch(best, fork)? {
+            Ok(branch) => branch,
+            Err((id, refusal)) => {
+                tracing::warn!(%id, %refusal, "a branch breaks a rule");
+                self.drop_branch(&id)?;
+                return Ok(None);
+            }
+        };
+        let mut batch = Batch::default();
+        let abandoned = self.abandon(&mut batch, fork)?;
+        let mut kept: HashSet<TransactionId> = HashSet::new();
+        for Adopted { lineage, ids, executed } in &branch {
+            connect(&mut batch, lineage, ids);
+            put_version(&mut batch, lineage.height, &executed.changes, &executed.update);
+            kept.extend(ids);
+        }
+        put_tip(&mut batch, &best.id);
+        self.store.write(batch)?;
+
+        let mut returned = Vec::new();
+        let abandoned_ids = abandoned.iter().map(|(lineage, _)| lineage.id).collect();
+        for (lineage, transactions) in abandoned {
+            self.branches.insert(lineage.id, lineage);
+            let wanted =
+                |transaction: &Transaction| Self::is_returned(transaction) && !kept.contains(&transaction.id());
+            returned.extend(transactions.into_iter().filter(wanted));
+        }
+        let adopted: Vec<_> = branch.iter().map(|adopted| adopted.lineage.id).collect();
+        self.branches.retain(|id, _| !adopted.contains(id));
+        self.set_tip(best.clone())?;
+        // In a batch of its own: it looks at versions that were not there before.
+        let mut batch = Batch::default();
+        self.prune(&mut batch, self.tip.height)?;
+        self.store.write(batch)?;
+        self.forget_old_branches();
+        Ok(Some(Event::Reorganised { fork, abandoned: abandoned_ids, adopted, returned }))
+    }
+
+    /// Executes a branch in memory, lowest block first. The inner error names the block that breaks a rule.
+    fn execute_branch(
+        &self,
+        best: &Lineage,
+        fork: Height,
+    ) -> Result<Result<Vec<Adopted>, (BlockId, Refusal)>, StoreError> {
+        let mut path = Vec::new();
+        let mut next = best.clone();
+        while next.height > fork {
+            let parent = self.lineage_of(&next.parent)?.ok_or_else(|| missing(Column::Headers, &next.parent))?;
+            path.push(std::mem::replace(&mut next, parent));
+        }
+        let mut parent = next;
+        let mut changed: HashMap<StateKey, Option<Vec<u8>>> = HashMap::new();
+        let mut nodes = Overlay::new(self.store.nodes(), fork.0, Vec::new());
+        let mut branch = Vec::with_capacity(path.len());
+        for lineage in path.into_iter().rev() {
+            let block = self.store.block(&lineage.id)?.ok_or_else(|| missing(Column::Bodies, &lineage.id))?;
+            let state = BranchState { base: self.store.state(fork), changed: &changed };
+            let executed = match self.execute(&block, &parent, &lineage, state, &nodes)? {
+                Ok(executed) => executed,
+                Err(error) => return Ok(Err((lineage.id, error.into()))),
+            };
+            changed.extend(executed.changes.clone());
+            nodes.push(Arc::new(Layer::new(&executed.update)));
+            let ids = block.transactions.iter().map(Transaction::id).collect();
+            parent = lineage.clone();
+            branch.push(Adopted { lineage, ids, executed });
+        }
+        Ok(Ok(branch))
+    }
+
+    /// Takes the blocks above `fork` out of the best chain. They are kept beside it.
+    fn abandon(&self, batch: &mut Batch, fork: Height) -> Result<Vec<(Lineage, Vec<Transaction>)>, StoreError> {
+        let mut abandoned = Vec::new();
+        for height in (fork.0 + 1..=self.tip.height.0).map(Height) {
+            let id = self.known_id_at(height)?;
+            let Block { transactions, .. } = self.store.block(&id)?.ok_or_else(|| missing(Column::Bodies, &id))?;
+            let lineage = self.store.known_header(&id)?.lineage;
+            let ids: Vec<_> = transactions.iter().map(Transaction::id).collect();
+            disconnect(batch, &lineage, &ids);
+            abandoned.push((lineage, transactions));
+        }
+        self.store.roll_back(batch, self.tip.height, fork)?;
+        forget_nodes_above(batch, fork);
+        Ok(abandoned)
+    }
+
+    pub(super) fn known_id_at(&self, height: Height) -> Result<BlockId, StoreError> {
+        let key = height.0.to_be_bytes();
+        self.store.id_at(height)?.ok_or_else(|| StoreError::Missing { column: Column::ByHeight, key: key.to_vec() })
+    }
+
+    /// Forgets a block that broke a rule, and all that stand on it.
+    fn drop_branch(&mut self, id: &BlockId) -> Result<(), StoreError> {
+        let mut batch = Batch::default();
+        let mut next = vec![*id];
+        while let Some(id) = next.pop() {
+            next.extend(self.branches.values().filter(|lineage| lineage.parent == id).map(|lineage| lineage.id));
+            if let Some(lineage) = self.branches.remove(&id) {
+                forget_side_block(&mut batch, lineage.height, &id);
+            }
+            self.condemn(id);
+        }
+        self.store.write(batch)
+    }
+
+    /// Goes back to the best chain's block at `to` and forgets all that came after it, beside the chain too.
+    ///
+    /// # Errors
+    /// If its state was pruned, or the store cannot be read or written.
+    pub fn rewind(&mut self, to: Height) -> Result<(), RewindError> {
+        let oldest = self.store.oldest_state()?;
+        if to < oldest {
+            return Err(RewindError::Pruned { to, oldest });
+        }
+        if to > self.tip.height {
+            return Err(RewindError::Above { to, tip: self.tip.height });
+        }
+        let id = self.known_id_at(to)?;
+        let tip = self.store.known_header(&id)?.lineage;
+        let mut batch = Batch::default();
+        for (lineage, _) in self.abandon(&mut batch, to)? {
+            forget_side_block(&mut batch, lineage.height, &lineage.id);
+        }
+        for (height, id) in self.store.side_blocks(to.next(), Height(u64::MAX))? {
+            forget_side_block(&mut batch, height, &id);
+        }
+        put_tip(&mut batch, &id);
+        self.store.write(batch)?;
+        self.branches.retain(|_, lineage| lineage.height <= to);
+        self.admitted.clear();
+        self.set_tip(tip)?;
+        Ok(())
+    }
+}
+
+/// Why the chain cannot go back.
+#[derive(Debug, thiserror::Error)]
+pub enum RewindError {
+    /// Its state is gone.
+    #[error("cannot go back to height {to}: the oldest state that is kept is that of height {oldest}")]
+    Pruned {
+        /// Where to.
+        to: Height,
+        /// The oldest possible.
+        oldest: Height,
+    },
+    /// The chain is not that long.
+    #[error("cannot go back to height {to}: the tip is at height {tip}")]
+    Above {
+        /// Where to.
+        to: Height,
+        /// The tip's height.
+        tip: Height,
+    },
+    /// The store cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+fn missing(column: Column, id: &BlockId) -> StoreError {
+    StoreError::Missing { column, key: id.0.to_vec() }
+}

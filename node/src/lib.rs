@@ -4,6 +4,7 @@
 //! * [`chain`] holds the objects and the rules that need one block alone.
 //! * [`consensus`] says whose turn it is, how hard it is to win and what it pays. Pure.
 //! * [`state`] holds accounts, plots and supply in a Jellyfish Merkle tree.
+//! * `light`, a feature, follows headers without a state or a database.
 //! * [`manager`] takes blocks in any order, and follows the heaviest chain.
 //! * [`store`] keeps all of it, one write batch a block.
 //!
@@ -13,6 +14,8 @@
 
 pub mod chain;
 pub mod consensus;
+#[cfg(feature = "light")]
+pub mod light;
 pub mod manager;
 pub mod state;
 pub mod store;

@@ -91,7 +91,7 @@ pub enum LightError {
         /// Which value.
         key: StateKey,
         /// What its proof shows instead.
-        error: StateProofError,
+        error: Box<StateProofError>,
     },
     /// No header of that height is kept.
     #[error("height {height} is not among those kept, {oldest} to {newest}")]
@@ -257,7 +257,7 @@ impl LightClient {
         let plot_key = StateKey::Plot(Hash(plot_key(&self.parameters, &miner_key, &proof.seed).0));
         let barred = StateKey::Barred(miner_key);
         let shown = |key: StateKey, result: Result<(), StateProofError>| {
-            result.map_err(|error| LightError::State { height: at, key, error })
+            result.map_err(|error| LightError::State { height: at, key, error: Box::new(error) })
         };
         shown(plot_key, plot_proof.verify(root, &plot_key.hash(), Some(&encode(plot))))?;
         shown(barred, barred_proof.verify(root, &barred.hash(), None))?;
@@ -289,7 +289,11 @@ impl LightClient {
         let root = self.state_root(height)?;
         let key = StateKey::Account(address);
         let value = account.map(|account| Value::Account(*account).encode());
-        proof.verify(&root, &key.hash(), value.as_deref()).map_err(|error| LightError::State { height, key, error })
+        proof.verify(&root, &key.hash(), value.as_deref()).map_err(|error| LightError::State {
+            height,
+            key,
+            error: Box::new(error),
+        })
     }
 }
 
@@ -297,6 +301,6 @@ fn verify(proof: &StateProof, header: &Header, key: StateKey, value: Option<&[u8
     proof.verify(&header.state_root, &key.hash(), value).map_err(|error| LightError::State {
         height: header.height,
         key,
-        error,
+        error: Box::new(error),
     })
 }

@@ -8,6 +8,9 @@ pub mod blocks;
 pub mod database;
 pub mod memory;
 pub mod open;
+#[cfg(feature = "rocksdb")]
+pub mod rocks;
+pub mod space;
 pub mod versions;
 
 use std::sync::Arc;
@@ -18,6 +21,9 @@ pub use blocks::{Body, StoredHeader};
 pub use database::{Batch, Column, Database, DatabaseError, Entry, Operation, Visit};
 pub use memory::MemoryDatabase;
 pub use open::{FORMAT, OpenError};
+#[cfg(feature = "rocksdb")]
+pub use rocks::{RocksDatabase, RocksOptions};
+pub use space::SpaceGuard;
 pub use versions::{StoredState, Undo};
 
 use crate::chain::DecodeError;

@@ -107,6 +107,80 @@ fn memory_does_what_the_model_does() {
     check_database(MemoryDatabase::new, 256).unwrap();
 }
 
+#[cfg(feature = "rocksdb")]
+mod on_disk {
+    use spacetime_node::store::{RocksDatabase, RocksOptions};
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const OPTIONS: RocksOptions = RocksOptions { create: true, sync: false };
+
+    /// A database that every write is followed by something else: a new start, a flush, a compaction.
+    struct Disturbed {
+        folder: TempDir,
+        rocks: std::sync::RwLock<(Option<RocksDatabase>, u32)>,
+    }
+
+    impl Disturbed {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let rocks = RocksDatabase::open(folder.path(), OPTIONS).unwrap();
+            Self { folder, rocks: std::sync::RwLock::new((Some(rocks), 0)) }
+        }
+
+        fn with<T>(&self, read: impl FnOnce(&RocksDatabase) -> T) -> T {
+            read(self.rocks.read().unwrap().0.as_ref().unwrap())
+        }
+    }
+
+    impl Database for Disturbed {
+        fn get(&self, column: Column, key: &[u8]) -> Result<Option<Vec<u8>>, DatabaseError> {
+            self.with(|rocks| rocks.get(column, key))
+        }
+
+        fn first_from(&self, column: Column, from: &[u8]) -> Result<Option<Entry>, DatabaseError> {
+            self.with(|rocks| rocks.first_from(column, from))
+        }
+
+        fn last_until(&self, column: Column, until: &[u8]) -> Result<Option<Entry>, DatabaseError> {
+            self.with(|rocks| rocks.last_until(column, until))
+        }
+
+        fn scan(
+            &self,
+            column: Column,
+            from: &[u8],
+            to: Option<&[u8]>,
+            see: &mut Visit<'_>,
+        ) -> Result<(), DatabaseError> {
+            self.with(|rocks| rocks.scan(column, from, to, see))
+        }
+
+        fn write(&self, batch: Batch) -> Result<(), DatabaseError> {
+            let mut held = self.rocks.write().unwrap();
+            let (rocks, writes) = &mut *held;
+            rocks.as_ref().unwrap().write(batch)?;
+            *writes += 1;
+            match *writes % 4 {
+                0 => rocks.as_ref().unwrap().compact()?,
+                1 => rocks.as_ref().unwrap().flush()?,
+                2 => {
+                    *rocks = None;
+                    *rocks = Some(RocksDatabase::open(self.folder.path(), RocksOptions { create: false, ..OPTIONS })?);
+                }
+                _ => {}
+            }
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn rocks_does_what_the_model_does() {
+        check_database(Disturbed::new, 16).unwrap();
+    }
+}
+
 /// Wrong in one way, as a control of the harness.
 struct Wrong(MemoryDatabase, Fault);
 

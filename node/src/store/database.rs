@@ -113,6 +113,18 @@ pub enum DatabaseError {
         /// What the database says.
         reason: String,
     },
+    /// There is none, and none was to be made.
+    #[error("database {path}: there is none")]
+    Missing {
+        /// Folder of the database.
+        path: String,
+    },
+    /// Another process, or another part of this one, holds it.
+    #[error("database {path}: in use by another process")]
+    Locked {
+        /// Folder of the database.
+        path: String,
+    },
     /// A checksum or a value on disk is wrong.
     #[error("database {path}: damaged: {reason}")]
     Corrupt {

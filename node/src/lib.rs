@@ -7,11 +7,13 @@
 //! * `light`, a feature, follows headers without a state or a database.
 //! * [`manager`] takes blocks in any order, and follows the heaviest chain.
 //! * [`store`] keeps all of it, one write batch a block.
+//! * [`builder`] makes the block of a winner.
 //!
 //! Rules open no file, no socket and no clock: time, store and randomness are handed in.
 
 #![forbid(unsafe_code)]
 
+pub mod builder;
 pub mod chain;
 pub mod consensus;
 #[cfg(feature = "light")]
@@ -19,3 +21,5 @@ pub mod light;
 pub mod manager;
 pub mod state;
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;

@@ -151,6 +151,19 @@ impl<'a, R: StateReader> Execution<'a, R> {
         Ok(claims)
     }
 
+    /// The openings of a transaction that could be applied next: whoever builds a block has their rows grown before
+    /// it is. None but an activation has any. Changes nothing.
+    ///
+    /// # Errors
+    /// As [`Execution::apply`].
+    pub fn openings(&mut self, transaction: &Transaction) -> Result<Vec<OpeningClaim>, Fault<TransactionError>> {
+        let Payload::ActivatePlot(activate) = &transaction.payload else {
+            return Ok(Vec::new());
+        };
+        self.check_sender(transaction)?;
+        Ok(self.activation(activate)?.1)
+    }
+
     /// The sender's account as it will be, if there is one.
     fn check_sender(
         &mut self,
@@ -290,6 +303,16 @@ impl<'a, R: StateReader> Execution<'a, R> {
     pub fn allowance(&mut self) -> Result<(Amount, Amount), StateError> {
         let issued = self.ledger.chain()?.issued;
         Ok((self.place.parameters.emission.reward(self.height(), issued), self.fees))
+    }
+
+    /// The most that the coinbase's outputs can sum up to: reward and fees, as far as amounts can count.
+    ///
+    /// # Errors
+    /// If the state cannot be read.
+    pub fn claimable(&mut self) -> Result<Amount, StateError> {
+        let (reward, fees) = self.allowance()?;
+        let room = u64::MAX - self.ledger.chain()?.issued.0;
+        Ok(Amount(reward.0.min(room).saturating_add(fees.0)))
     }
 
     /// Applies coinbase, totals and registry, and says what the block changes.

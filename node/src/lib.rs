@@ -3,6 +3,7 @@
 //!
 //! * [`chain`] holds the objects and the rules that need one block alone.
 //! * [`consensus`] says whose turn it is, how hard it is to win and what it pays. Pure.
+//! * [`mempool`] holds transactions that wait for a block.
 //! * [`state`] holds accounts, plots and supply in a Jellyfish Merkle tree.
 //! * `light`, a feature, follows headers without a state or a database.
 //! * [`manager`] takes blocks in any order, and follows the heaviest chain.
@@ -19,6 +20,7 @@ pub mod consensus;
 #[cfg(feature = "light")]
 pub mod light;
 pub mod manager;
+pub mod mempool;
 pub mod state;
 pub mod store;
 #[cfg(feature = "testing")]

@@ -1,0 +1,209 @@
+//! The pool in a file, between two runs of a node.
+//!
+//! Magic `SPCTPOOL`, version and count (4 bytes each, little-endian), each transaction's encoding
+//! with its length (4 bytes) before it, and the SHA-256 of all before. Written beside the file
+//! and renamed, so that there is always a whole one.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+use super::{
+    Limits, MAX_TRANSACTION_BYTES, MAX_UNPAID_ACTIVATIONS, MAX_UNPAID_BYTES, MAX_UNPAID_REGISTRATIONS, Mempool,
+};
+use crate::chain::{DecodeError, Transaction, decode, encode};
+
+/// What such a file begins with.
+const MAGIC: [u8; 8] = *b"SPCTPOOL";
+/// The version that is written.
+const VERSION: u32 = 1;
+/// Bytes before the first transaction.
+const HEAD_BYTES: usize = 16;
+/// Bytes of the checksum.
+const CHECKSUM_BYTES: usize = 32;
+
+/// Why a pool could not be saved or read. A node can start without one.
+#[derive(Debug, Error)]
+pub enum SaveError {
+    /// The system says no.
+    #[error("mempool file {}: {action}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// Longer than any pool within the limits.
+    #[error("mempool file {}: has {found} bytes, a pool has at most {limit}", path.display())]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+        /// Its length.
+        found: u64,
+        /// The bound.
+        limit: u64,
+    },
+    /// Shorter than an empty pool.
+    #[error("mempool file {}: has {found} bytes, an empty pool has {}", path.display(), HEAD_BYTES + CHECKSUM_BYTES)]
+    TooShort {
+        /// The file.
+        path: PathBuf,
+        /// Its length.
+        found: usize,
+    },
+    /// Something else.
+    #[error("mempool file {}: is no mempool", path.display())]
+    Magic {
+        /// The file.
+        path: PathBuf,
+    },
+    /// From another version of the program.
+    #[error("mempool file {}: version is {found}, known is {VERSION}", path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+    },
+    /// Damaged.
+    #[error("mempool file {}: checksum does not match, the file is damaged", path.display())]
+    Checksum {
+        /// The file.
+        path: PathBuf,
+    },
+    /// More than there can be.
+    #[error("mempool file {}: says {found} transactions, a pool has at most {limit}", path.display())]
+    Count {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        found: usize,
+        /// The bound.
+        limit: usize,
+    },
+    /// The transactions are fewer bytes than it says, or more.
+    #[error("mempool file {}: ends within transaction {index}, or goes on behind it", path.display())]
+    Length {
+        /// The file.
+        path: PathBuf,
+        /// The transaction's place.
+        index: usize,
+    },
+    /// A transaction that is none.
+    #[error("mempool file {}: transaction {index}: {source}", path.display())]
+    Transaction {
+        /// The file.
+        path: PathBuf,
+        /// Its place.
+        index: usize,
+        /// What is wrong.
+        source: DecodeError,
+    },
+}
+
+impl SaveError {
+    fn io(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { path, action, source }
+    }
+}
+
+/// Most transactions of a pool within the limits, and most bytes of its file.
+fn bounds(limits: &Limits) -> (usize, u64) {
+    let count = limits.transactions + MAX_UNPAID_REGISTRATIONS + MAX_UNPAID_ACTIVATIONS;
+    let bytes = HEAD_BYTES + limits.bytes + MAX_UNPAID_BYTES + 4 * count + CHECKSUM_BYTES;
+    (count, bytes as u64)
+}
+
+/// Writes all that the pool holds to `path`, whole or not at all.
+///
+/// # Errors
+/// If the file cannot be written; the one before it is still there.
+pub fn save(pool: &Mempool, path: &Path) -> Result<(), SaveError> {
+    let mut bytes = Vec::with_capacity(HEAD_BYTES + pool.bytes() + 4 * pool.len() + CHECKSUM_BYTES);
+    bytes.extend_from_slice(&MAGIC);
+    bytes.extend_from_slice(&VERSION.to_le_bytes());
+    bytes.extend_from_slice(&(pool.len() as u32).to_le_bytes());
+    for transaction in pool.iter() {
+        bytes.extend_from_slice(&(transaction.bytes() as u32).to_le_bytes());
+        bytes.extend_from_slice(&encode(transaction.get()));
+    }
+    let checksum = Sha256::digest(&bytes);
+    bytes.extend_from_slice(&checksum);
+
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let new = path.with_file_name(name);
+    let mut file = File::create(&new).map_err(SaveError::io(&new, "cannot create it"))?;
+    file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(SaveError::io(&new, "cannot write it"))?;
+    drop(file);
+    fs::rename(&new, path).map_err(SaveError::io(path, "cannot put the new one in its place"))?;
+    sync_folder(path).map_err(SaveError::io(path, "cannot sync its folder"))
+}
+
+/// Makes a rename last, where the system has folders that can be synced.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    if !cfg!(unix) {
+        return Ok(());
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
+/// Reads what [`save`] wrote, none if there is no file. Nothing of it is trusted: form and signatures of each are to
+/// be checked again before a pool takes it, in this order.
+///
+/// # Errors
+/// If the file cannot be read, is damaged, or holds more than a pool of these limits does.
+pub fn load(path: &Path, limits: &Limits) -> Result<Vec<Transaction>, SaveError> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        opened => opened.map_err(SaveError::io(path, "cannot open it"))?,
+    };
+    let (count_limit, limit) = bounds(limits);
+    let found = file.metadata().map_err(SaveError::io(path, "cannot see its length"))?.len();
+    if found > limit {
+        return Err(SaveError::TooLong { path: path.to_owned(), found, limit });
+    }
+    let mut bytes = Vec::with_capacity(found as usize);
+    // It may have grown since.
+    file.take(limit).read_to_end(&mut bytes).map_err(SaveError::io(path, "cannot read it"))?;
+    parse(path, &bytes, count_limit)
+}
+
+fn parse(path: &Path, bytes: &[u8], count_limit: usize) -> Result<Vec<Transaction>, SaveError> {
+    let path = || path.to_owned();
+    let short = || SaveError::TooShort { path: path(), found: bytes.len() };
+    let (body, checksum) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or_else(short)?;
+    let (head, mut rest) = body.split_first_chunk::<HEAD_BYTES>().ok_or_else(short)?;
+    if head[..8] != MAGIC {
+        return Err(SaveError::Magic { path: path() });
+    }
+    let found = u32::from_le_bytes([head[8], head[9], head[10], head[11]]);
+    if found != VERSION {
+        return Err(SaveError::Version { path: path(), found });
+    }
+    if Sha256::digest(body)[..] != checksum[..] {
+        return Err(SaveError::Checksum { path: path() });
+    }
+    let found = u32::from_le_bytes([head[12], head[13], head[14], head[15]]) as usize;
+    if found > count_limit {
+        return Err(SaveError::Count { path: path(), found, limit: count_limit });
+    }
+    let mut transactions = Vec::with_capacity(found);
+    for index in 0..found {
+        let length = || SaveError::Length { path: path(), index };
+        let (bytes, after) = rest.split_first_chunk().ok_or_else(length)?;
+        let (encoding, after) = after.split_at_checked(u32::from_le_bytes(*bytes) as usize).ok_or_else(length)?;
+        rest = after;
+        let transaction = decode("transaction", encoding, MAX_TRANSACTION_BYTES)
+            .map_err(|source| SaveError::Transaction { path: path(), index, source })?;
+        transactions.push(transaction);
+    }
+    if rest.is_empty() { Ok(transactions) } else { Err(SaveError::Length { path: path(), index: found }) }
+}

@@ -23,12 +23,25 @@ case $purpose in
         ;;
 esac
 
+# bindgen asks for the library and for the headers that come with it.
+libclang_is_there() {
+    [ "$(uname -s)" = Linux ] || return 0
+    [ -n "${LIBCLANG_PATH:-}" ] && return
+    ldconfig -p 2>/dev/null | grep -q 'libclang[-.0-9]*so' || return 1
+    compgen -G '/usr/lib/llvm-*/lib/clang/*/include/stddef.h' >/dev/null ||
+        compgen -G '/usr/lib*/clang/*/include/stddef.h' >/dev/null
+}
+
 # Debian packages whose commands or files are missing here.
 missing_packages() {
-    # blst and sha2-asm are compiled with cc, hashtree-rs with cc and make;
+    # blst and sha2-asm are compiled with cc, RocksDB with c++, hashtree-rs with cc and make;
     # cargo links with cc against libc's development files.
-    if ! command -v cc >/dev/null || ! command -v make >/dev/null || [ ! -e /usr/include/stdlib.h ]; then
+    if ! command -v cc >/dev/null || ! command -v c++ >/dev/null || ! command -v make >/dev/null || [ ! -e /usr/include/stdlib.h ]; then
         echo build-essential
+    fi
+    # The node's database is C++, whose Rust face bindgen makes with libclang.
+    if ! libclang_is_there; then
+        echo libclang-dev
     fi
     # cargo fetches crates over TLS.
     if [ ! -e /etc/ssl/certs/ca-certificates.crt ] && [ -d /etc/apt ]; then

@@ -1,0 +1,7 @@
+//! The chain manager against trees of blocks: any order, any fault.
+
+mod common;
+mod delivery;
+mod faults;
+mod reorganisations;
+mod tricks;

@@ -142,11 +142,14 @@ impl<D: Database> ChainManager<D> {
         Ok(manager)
     }
 
+    /// Blocks that stand on nothing that is kept, which a crash cannot leave behind but damage can, are not taken.
     fn load_branches(&mut self) -> Result<(), StoreError> {
-        let from = Height(self.tip.height.0.saturating_sub(self.parameters().reorg_limit));
-        for (_, id) in self.store.side_blocks(from, Height(u64::MAX))? {
+        for (_, id) in self.store.side_blocks(self.store.oldest_state()?, Height(u64::MAX))? {
             let lineage = self.store.known_header(&id)?.lineage;
-            self.branches.insert(id, lineage);
+            let parent = Height(lineage.height.0.saturating_sub(1));
+            if self.branches.contains_key(&lineage.parent) || self.store.id_at(parent)? == Some(lineage.parent) {
+                self.branches.insert(id, lineage);
+            }
         }
         Ok(())
     }

@@ -68,6 +68,15 @@ impl<D: Database> ChainManager<D> {
     /// # Errors
     /// If the store cannot be read: the blocks may be good.
     pub fn admit(&mut self, blocks: impl IntoIterator<Item = Block>, now_ms: u64) -> Result<Admission, StoreError> {
+        let admission = self.admit_all(blocks, now_ms);
+        if admission.is_err() {
+            // Those that were admitted are not handed out, and may come again.
+            self.admitted.clear();
+        }
+        admission
+    }
+
+    fn admit_all(&mut self, blocks: impl IntoIterator<Item = Block>, now_ms: u64) -> Result<Admission, StoreError> {
         self.look_at_clock(now_ms);
         let mut admission = Admission::default();
         let mut queue: VecDeque<Block> = blocks.into_iter().collect();

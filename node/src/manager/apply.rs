@@ -70,6 +70,18 @@ impl<D: Database> ChainManager<D> {
         &mut self,
         verified: impl IntoIterator<Item = (Candidate, Result<(), BlockError>)>,
     ) -> Result<Outcome, StoreError> {
+        let applied = self.apply_all(verified);
+        if applied.is_err() {
+            // Those that are left may come again.
+            self.admitted.clear();
+        }
+        applied
+    }
+
+    fn apply_all(
+        &mut self,
+        verified: impl IntoIterator<Item = (Candidate, Result<(), BlockError>)>,
+    ) -> Result<Outcome, StoreError> {
         let mut outcome = Outcome::default();
         for (candidate, result) in verified {
             let id = candidate.checked.lineage.id;
@@ -109,7 +121,7 @@ impl<D: Database> ChainManager<D> {
         self.parent_weight = self.tip.weight;
         events.push(Event::Connected { id: lineage.id, height: lineage.height });
         self.tip = lineage;
-        self.forget_old_branches();
+        self.forget_hopeless()?;
         Ok(Verdict::Connected)
     }
 

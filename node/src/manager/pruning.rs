@@ -1,7 +1,10 @@
 //! What is forgotten as the chain grows.
 
+use std::collections::HashSet;
+
 use super::ChainManager;
 use crate::chain::Height;
+use crate::consensus::Lineage;
 use crate::store::blocks::{forget_body, forget_side_block};
 use crate::store::open::{put_oldest_body, put_oldest_state};
 use crate::store::{Batch, Database, StoreError};
@@ -26,8 +29,7 @@ impl<D: Database> ChainManager<D> {
         if let Some(keep) = self.options.keep_bodies {
             self.prune_bodies(batch, Height(height.0.saturating_sub(keep)))?;
         }
-        let limit = self.side_limit(height);
-        for lineage in self.branches.values().filter(|lineage| lineage.height < limit) {
+        for lineage in self.hopeless(height, wanted.max(oldest)) {
             forget_side_block(batch, lineage.height, &lineage.id);
         }
         Ok(())
@@ -50,14 +52,31 @@ impl<D: Database> ChainManager<D> {
         Ok(())
     }
 
-    /// Blocks beside the best chain below this height can never win any more.
-    fn side_limit(&self, tip: Height) -> Height {
-        Height(tip.0.saturating_sub(self.parameters().reorg_limit))
+    /// Blocks beside the best chain whose fork is so deep below a tip at `tip` that they can never win any more.
+    fn hopeless(&self, tip: Height, oldest_state: Height) -> Vec<Lineage> {
+        let limit = tip.0.saturating_sub(self.parameters().reorg_limit);
+        let lowest_fork = if self.syncing { oldest_state } else { Height(limit) };
+        let mut by_height: Vec<_> = self.branches.values().collect();
+        by_height.sort_unstable_by_key(|lineage| lineage.height);
+        let mut hopeless = HashSet::new();
+        for lineage in by_height {
+            // A parent that is not beside the best chain is on it: there is the fork.
+            let forks_here = !self.branches.contains_key(&lineage.parent);
+            if hopeless.contains(&lineage.parent) || forks_here && lineage.height.0 <= lowest_fork.0 {
+                hopeless.insert(lineage.id);
+            }
+        }
+        hopeless.iter().map(|id| self.branches[id].clone()).collect()
     }
 
     /// Lets go of what [`Self::prune`] forgot.
-    pub(super) fn forget_old_branches(&mut self) {
-        let limit = self.side_limit(self.tip.height);
-        self.branches.retain(|_, lineage| lineage.height >= limit);
+    pub(super) fn forget_hopeless(&mut self) -> Result<(), StoreError> {
+        if self.branches.is_empty() {
+            return Ok(());
+        }
+        for lineage in self.hopeless(self.tip.height, self.store.oldest_state()?) {
+            self.branches.remove(&lineage.id);
+        }
+        Ok(())
     }
 }

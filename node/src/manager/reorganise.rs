@@ -98,7 +98,7 @@ impl<D: Database> ChainManager<D> {
         let mut batch = Batch::default();
         self.prune(&mut batch, self.tip.height)?;
         self.store.write(batch)?;
-        self.forget_old_branches();
+        self.forget_hopeless()?;
         Ok(Some(Event::Reorganised { fork, abandoned: abandoned_ids, adopted, returned }))
     }
 

@@ -80,7 +80,9 @@ impl Fabric {
             3..=8 => self.random_activation(at, random, payer),
             9 if random.one_in(2) => {
                 let miner = random.pick(&self.miners);
-                (miner.plots.len() > 1).then(|| miner.retire(&genesis, random.pick(&miner.plots), payer))
+                // Never the first, so that somebody is left to win.
+                let plots = miner.plots.get(1..).filter(|plots| !plots.is_empty());
+                plots.map(|plots| miner.retire(&genesis, random.pick(plots), payer))
             }
             10 if random.one_in(3) => self.random_evidence(at, random, payer),
             _ => {

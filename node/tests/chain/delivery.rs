@@ -22,10 +22,10 @@ fn tree(seed: u64, trunk: u64, branches: u64) -> (Fabric, Vec<BlockId>) {
     for _ in 0..branches {
         // All forks lie within the last six blocks of the trunk, and no branch is longer than those.
         let depth = 1 + random.below(6.min(trunk));
-        let mut branch = ids.get((trunk - depth) as usize - 1).copied().unwrap_or(fabric.genesis_id());
-        if trunk == depth {
-            branch = fabric.genesis_id();
-        }
+        let mut branch = match trunk - depth {
+            0 => fabric.genesis_id(),
+            height => ids[height as usize - 1],
+        };
         for _ in 0..1 + random.below(6) {
             branch = fabric.random_block(&branch, &mut random);
             ids.push(branch);

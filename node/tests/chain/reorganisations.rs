@@ -185,8 +185,7 @@ fn a_branch_with_a_broken_block_is_followed_up_to_it() {
     let outcome = submit(&mut manager, offered, LATER_MS);
     let id = broken.id();
     assert!(
-        outcome.verdicts.iter().any(|(of, verdict)| *of == id
-            && matches!(verdict, Verdict::Refused(_))),
+        outcome.verdicts.iter().any(|(of, verdict)| *of == id && matches!(verdict, Verdict::Refused(_))),
         "{:?}",
         outcome.verdicts
     );

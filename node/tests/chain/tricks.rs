@@ -31,10 +31,8 @@ fn a_bad_body_under_a_good_header_says_nothing_about_the_header() {
         assert!(matches!(verdict, Verdict::Refused(Refusal::Rule(BlockError::TransactionRoot { .. }))), "{verdict:?}");
     }
     let verdict_of_proof = verdict(&mut manager, &other_proof, LATER_MS);
-    let expected = matches!(
-        verdict_of_proof,
-        Verdict::Refused(Refusal::Rule(BlockError::Header(HeaderError::ProofId { .. })))
-    );
+    let expected =
+        matches!(verdict_of_proof, Verdict::Refused(Refusal::Rule(BlockError::Header(HeaderError::ProofId { .. }))));
     assert!(expected, "{verdict_of_proof:?}");
     assert_eq!(verdict(&mut manager, good, LATER_MS), Verdict::Connected);
     assert_eq!(verdict(&mut manager, good, LATER_MS), Verdict::Known);
@@ -58,15 +56,16 @@ fn a_block_refused_for_coming_early_is_taken_when_its_time_has_come() {
 #[test]
 fn a_transfer_to_oneself_makes_no_money() {
     let mut fabric = Fabric::default();
-    let (genesis, wallet) = (fabric.genesis_id(), fabric.wallets[0].clone());
-    let before = fabric.account(&genesis, wallet.address);
+    let (genesis, wallet) = (fabric.genesis_id(), &fabric.wallets[0]);
+    let address = wallet.address;
+    let before = fabric.account(&genesis, address);
     let parameters = fabric.parameters().clone();
     let all = at_least_fee(&parameters, |fee| {
         let amount = before.balance.checked_sub(fee).expect("it can pay");
-        wallet.transfer(&genesis, 0, fee, wallet.address, amount)
+        wallet.transfer(&genesis, 0, fee, address, amount)
     });
     let id = fabric.extend(&genesis, vec![all.clone()]);
-    let after = fabric.account(&id, wallet.address);
+    let after = fabric.account(&id, address);
     assert_eq!(after.balance, before.balance.checked_sub(all.fee).unwrap());
     assert_eq!(after.nonce, 1);
     let (mut manager, _) = fresh(&fabric);
@@ -86,7 +85,10 @@ fn sums_that_overflow_are_refused_and_not_wrapped() {
     coinbase.outputs = spacetime_node::chain::Capped::new(outputs).unwrap();
     let greedy = fabric.reseal(greedy);
     let refused = verdict(&mut manager, &greedy, LATER_MS);
-    assert!(matches!(refused, Verdict::Refused(Refusal::Rule(BlockError::Transaction { index: 0, .. }))), "{refused:?}");
+    assert!(
+        matches!(refused, Verdict::Refused(Refusal::Rule(BlockError::Transaction { index: 0, .. }))),
+        "{refused:?}"
+    );
     assert_eq!(manager.tip().id, ids[0]);
     assert_eq!(verdict(&mut manager, fabric.block(&ids[1]), LATER_MS), Verdict::Connected);
 }

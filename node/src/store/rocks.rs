@@ -56,6 +56,8 @@ pub struct RocksDatabase {
     rocks: DB,
     path: PathBuf,
     sync: AtomicBool,
+    /// Made once: RocksDB would allocate one for every read.
+    reading: ReadOptions,
 }
 
 impl std::fmt::Debug for RocksDatabase {
@@ -88,7 +90,7 @@ impl RocksDatabase {
         let families = Column::ALL.map(|column| ColumnFamilyDescriptor::new(column.name(), tuning.column(column)));
         let rocks = DB::open_cf_descriptors(&tuning.database(options.create), path, families)
             .map_err(|error| failed(path, error))?;
-        Ok(Self { rocks, path: path.to_owned(), sync: AtomicBool::new(options.sync) })
+        Ok(Self { rocks, path: path.to_owned(), sync: AtomicBool::new(options.sync), reading: reading() })
     }
 
     /// Whether batches from now on wait until they are on disk. Turning it on puts all earlier ones there.
@@ -199,7 +201,7 @@ fn reading() -> ReadOptions {
 
 impl Database for RocksDatabase {
     fn get(&self, column: Column, key: &[u8]) -> Result<Option<Vec<u8>>, DatabaseError> {
-        self.done(self.rocks.get_cf_opt(self.family(column), key, &reading()))
+        self.done(self.rocks.get_cf_opt(self.family(column), key, &self.reading))
     }
 
     fn first_from(&self, column: Column, from: &[u8]) -> Result<Option<Entry>, DatabaseError> {

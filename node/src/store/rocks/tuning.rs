@@ -82,9 +82,11 @@ impl Tuning {
         options.set_write_buffer_size(COLUMN_BUFFER_BYTES);
         options.set_max_write_buffer_number(COLUMN_BUFFERS);
         options.set_target_file_size_base(TABLE_BYTES);
-        options.set_compression_type(DBCompressionType::Lz4);
-        if column != Column::Tree {
+        if column == Column::Tree {
             // Nodes are hashes, which nothing compresses.
+            options.set_compression_type(DBCompressionType::None);
+        } else {
+            options.set_compression_type(DBCompressionType::Lz4);
             options.set_bottommost_compression_type(DBCompressionType::Zstd);
         }
         options.set_block_based_table_factory(&self.tables(column));

@@ -4,8 +4,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
 use spacetime_node::store::{Batch, Column, Database, DatabaseError, Entry, RocksDatabase, RocksOptions};
 use tempfile::TempDir;
@@ -71,8 +73,69 @@ fn only_one_holds_a_database() {
         Err(DatabaseError::Locked { path }) => assert_eq!(Path::new(&path), folder.path()),
         other => panic!("{other:?}"),
     }
+    assert_eq!(another("locked", folder.path()).wait().unwrap().code(), Some(0));
     drop(held);
     drop(RocksDatabase::open(folder.path(), NEW).unwrap());
+}
+
+/// Says to this program, started again, what to do.
+const ROLE: &str = "SPACETIME_TEST_ROLE";
+const FOLDER: &str = "SPACETIME_TEST_FOLDER";
+
+fn another(role: &str, folder: &Path) -> Child {
+    let mut program = Command::new(std::env::current_exe().unwrap());
+    program.args(["--exact", "what_another_process_does", "--nocapture"]);
+    program.env(ROLE, role).env(FOLDER, folder).stdout(Stdio::piped()).spawn().unwrap()
+}
+
+/// Does nothing unless another test starts it in a process of its own.
+#[test]
+fn what_another_process_does() {
+    let (Ok(role), Some(folder)) = (std::env::var(ROLE), std::env::var_os(FOLDER)) else { return };
+    let folder = Path::new(&folder);
+    match role.as_str() {
+        "locked" => assert!(matches!(RocksDatabase::open(folder, NEW), Err(DatabaseError::Locked { .. }))),
+        "writes" => {
+            let rocks = RocksDatabase::open(folder, NEW).unwrap();
+            let written = contents(&rocks).unwrap()[0].len() as u32;
+            for n in written.. {
+                fill(&rocks, n, n + 1);
+                if n % 64 == 0 {
+                    rocks.flush().unwrap();
+                }
+                println!("wrote {n}");
+            }
+        }
+        other => panic!("unknown role {other}"),
+    }
+}
+
+/// Whatever was reported as written is there, and no batch is there in part.
+#[test]
+fn a_process_killed_while_writing_leaves_whole_batches() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut before = 0;
+    for round in 0..10 {
+        let mut child = another("writes", folder.path());
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let mut reported =
+            lines.filter_map(|line| line.rsplit_once("wrote ").and_then(|(_, n)| n.parse::<usize>().ok()));
+        let last = reported.by_ref().take(1 + round * 37 % 101).last().unwrap();
+        child.kill().unwrap();
+        assert_eq!(child.wait().unwrap().code(), None, "it did not end by itself");
+        drop(reported);
+
+        let rocks = RocksDatabase::open(folder.path(), OLD).unwrap();
+        let found = contents(&rocks).unwrap();
+        assert!(found[0].len() > last, "round {round}: {} of {last}", found[0].len());
+        assert!(found[0].len() > before);
+        before = found[0].len();
+        let other = tempfile::tempdir().unwrap();
+        let expected = RocksDatabase::open(other.path(), NEW).unwrap();
+        fill(&expected, 0, before as u32);
+        assert_eq!(contents(&expected).unwrap(), found, "round {round}");
+        rocks.verify().unwrap();
+    }
 }
 
 #[test]

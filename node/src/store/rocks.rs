@@ -180,13 +180,16 @@ fn is_table_or_manifest(entry: std::fs::DirEntry) -> bool {
     name.starts_with("MANIFEST-") || Path::new(&*name).extension().is_some_and(|extension| extension == "sst")
 }
 
+/// How RocksDB says that another process has the lock, and that this one has it already.
+const LOCKED: [&str; 2] = ["While lock file", "lock hold by current process"];
+
 /// RocksDB's error in our words; its own name the file.
 fn failed(path: &Path, error: rocksdb::Error) -> DatabaseError {
     let (path, kind, reason) = (path.display().to_string(), error.kind(), error.into_string());
     match kind {
         ErrorKind::Corruption => DatabaseError::Corrupt { path, reason },
         ErrorKind::IOError if reason.contains("No such file") => DatabaseError::Corrupt { path, reason },
-        ErrorKind::IOError if reason.contains("lock") && reason.contains("LOCK") => DatabaseError::Locked { path },
+        ErrorKind::IOError if LOCKED.iter().any(|locked| reason.contains(locked)) => DatabaseError::Locked { path },
         _ => DatabaseError::Io { path, reason },
     }
 }

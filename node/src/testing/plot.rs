@@ -32,9 +32,26 @@ impl MemoryPlot {
         let indices: Vec<_> = (0..rows).map(RowIndex).collect();
         let mut cells = vec![[0; 32]; shape.columns() * indices.len()];
         Grower::new(backend, shape).grow(&key, &indices, &mut cells);
+        Self::of_cells(parameters, miner_key, seed, rows, cells)
+    }
+
+    /// A plot of which no cell was grown: its paths hold, its rows do not.
+    ///
+    /// # Panics
+    /// If `rows` is 0.
+    #[must_use]
+    pub fn forge(parameters: &Parameters, miner_key: MinerKey, seed: [u8; 32], rows: u64) -> Self {
+        let mut cells = Self::grow(parameters, miner_key, seed, rows).cells;
+        cells.iter_mut().for_each(|cell| cell[0] ^= 1);
+        Self::of_cells(parameters, miner_key, seed, rows, cells)
+    }
+
+    fn of_cells(parameters: &Parameters, miner_key: MinerKey, seed: [u8; 32], rows: u64, cells: Vec<Cell>) -> Self {
+        let (shape, backend) = (parameters.shape(), Backend::fastest());
+        let key = plot_key(parameters, &miner_key, &seed);
         let depth = tree::ceil_log2(rows);
         let column_roots: Vec<_> =
-            cells.chunks_exact(indices.len()).map(|column| tree::root(backend, column, 0, depth)).collect();
+            cells.chunks_exact(rows as usize).map(|column| tree::root(backend, column, 0, depth)).collect();
         let root = tree::root(backend, &column_roots, depth, u32::from(shape.log2_columns()));
         Self { key, miner_key, seed, rows, cells, column_roots, root }
     }

@@ -17,7 +17,7 @@ fn setup(seed: u64) -> Setup {
         emission_cap: Some(Amount(4_000_000_000_000 + 60_000_000_000)),
     };
     let fees = Fees { base: Amount(1000), per_byte: Amount(10) };
-    let parameters = Parameters { fees, emission, plot_lifetime: Some(30), coinbase_maturity: 5, ..parameters() };
+    let parameters = Parameters { fees, emission, plot_lifetime: Some(40), coinbase_maturity: 5, ..parameters() };
     Setup { parameters, miners: 6, wallets: 4, seed, ..Setup::default() }
 }
 
@@ -25,7 +25,7 @@ fn setup(seed: u64) -> Setup {
 fn compare(model: &Model, fabric: &Fabric, at: &BlockId) -> Result<(), String> {
     let mut ledger = fabric.ledger(at);
     let chain = ledger.chain().map_err(|error| error.to_string())?;
-    let mut expect = |what: &str, same: bool| if same { Ok(()) } else { Err(what.to_owned()) };
+    let expect = |what: &str, same: bool| if same { Ok(()) } else { Err(what.to_owned()) };
     expect("issued", chain.issued.0 == model.issued)?;
     expect("burnt", chain.burnt.0 == model.burnt)?;
 

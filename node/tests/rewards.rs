@@ -5,7 +5,7 @@ mod judging;
 use judging::{execution, paid, refusal, unfit};
 use spacetime_node::builder::{Payout, Share};
 use spacetime_node::chain::rules::{BlockError, TransactionError};
-use spacetime_node::chain::{Address, Amount, BlockId, Capped, Coinbase, Output, Payload, Transaction};
+use spacetime_node::chain::{Address, Amount, BlockId, Capped, Coinbase, Header, Output, Payload, Transaction};
 use spacetime_node::consensus::{Emission, Parameters, Schedule};
 use spacetime_node::state::Fault;
 use spacetime_node::testing::{Fabric, MemoryPlot, Order, Setup, parameters, report};
@@ -159,7 +159,7 @@ fn evidence_takes_what_is_immature() {
 fn evidence_ends_a_miner_for_good() {
     let mut fabric = Fabric::default();
     let (genesis, miner) = (fabric.genesis_id(), 2);
-    let tip = *fabric.chain(&genesis, 5, 0).last().unwrap();
+    let tip = *fabric.chain(&genesis, 14, 0).last().unwrap();
     let [first, second] = [0, 1].map(|wallet| {
         let evidence = fabric.miners[miner].equivocate(&genesis, &fabric.block(&tip).header);
         report(&genesis, evidence, fabric.wallets[wallet].paying(0, Amount(0)))
@@ -194,16 +194,18 @@ fn evidence_ends_a_miner_for_good() {
     }
 }
 
+/// Evidence against the third miner for the epoch of `header`.
+fn against(fabric: &Fabric, header: &Header) -> Transaction {
+    let evidence = fabric.miners[2].equivocate(&fabric.genesis_id(), header);
+    report(&fabric.genesis_id(), evidence, fabric.wallets[0].paying(0, Amount(0)))
+}
+
 #[test]
 fn evidence_grows_old() {
     let mut fabric = Fabric::default();
     let genesis = fabric.genesis_id();
     let chain = fabric.chain(&genesis, 12, 0);
     let tip = chain[11];
-    let against = |fabric: &Fabric, header| {
-        let evidence = fabric.miners[2].equivocate(&genesis, header);
-        report(&genesis, evidence, fabric.wallets[0].paying(0, Amount(0)))
-    };
     // In a block at height 13 the ancestor three blocks up is the one at height 10.
     let oldest = fabric.block(&chain[9]).header.clone();
     let good = against(&fabric, &oldest);

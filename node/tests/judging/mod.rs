@@ -33,7 +33,8 @@ pub(crate) fn refusal(
 ) -> Option<TransactionError> {
     let transactions = [before, std::slice::from_ref(transaction)].concat();
     let child = fabric.make(parent, Order { transactions, ..Order::default() });
-    let taken = ids(fabric, &child).contains(&transaction.id());
+    let times = |ids: Vec<TransactionId>| ids.iter().filter(|id| **id == transaction.id()).count();
+    let taken = times(ids(fabric, &child)) > times(before.iter().map(Transaction::id).collect());
     let mut execution = execution(fabric, &child);
     for transaction in before {
         execution.apply(transaction).expect("what comes before can be applied");

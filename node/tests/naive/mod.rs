@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use spacetime_node::chain::{Address, Block, Coinbase, Evidence, MinerKey, Payload, Transaction};
 use spacetime_node::consensus::{Parameters, Schedule, Specification};
 
-pub(crate) use plots::{Life, Plot};
+pub(crate) use plots::Plot;
 
 /// What a model may get wrong, to see that somebody notices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -115,8 +115,10 @@ impl SaveError {
 
 /// Most transactions of a pool within the limits, and most bytes of its file.
 fn bounds(limits: &Limits) -> (usize, u64) {
-    let count = limits.transactions + MAX_UNPAID_REGISTRATIONS + MAX_UNPAID_ACTIVATIONS;
-    let bytes = HEAD_BYTES + limits.bytes + MAX_UNPAID_BYTES + 4 * count + CHECKSUM_BYTES;
+    // Limits are whatever an operator likes.
+    let count = limits.transactions.saturating_add(MAX_UNPAID_REGISTRATIONS + MAX_UNPAID_ACTIVATIONS);
+    let fixed = HEAD_BYTES + MAX_UNPAID_BYTES + CHECKSUM_BYTES;
+    let bytes = limits.bytes.saturating_add(fixed).saturating_add(count.saturating_mul(4));
     (count, bytes as u64)
 }
 
@@ -195,7 +197,8 @@ fn parse(path: &Path, bytes: &[u8], count_limit: usize) -> Result<Vec<Transactio
     if found > count_limit {
         return Err(SaveError::Count { path: path(), found, limit: count_limit });
     }
-    let mut transactions = Vec::with_capacity(found);
+    // As they come: the count alone makes no room.
+    let mut transactions = Vec::new();
     for index in 0..found {
         let length = || SaveError::Length { path: path(), index };
         let (bytes, after) = rest.split_first_chunk().ok_or_else(length)?;

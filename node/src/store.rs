@@ -2,9 +2,11 @@
 //!
 //! * [`database`] is what the store asks of a database.
 //! * [`blocks`] keeps headers, bodies and their indices, [`versions`] the states.
+//! * [`mod@check`] walks all of it.
 //! * [`open`] makes a store, and looks whether one is whole.
 
 pub mod blocks;
+pub mod check;
 pub mod database;
 pub mod memory;
 pub mod open;

@@ -23,7 +23,7 @@ use crate::chain::{
 use crate::consensus::Lineage;
 
 /// No entry of these columns is longer: a block of the largest chain that parameters allow.
-const MAX_ENTRY_BYTES: usize = 17 << 20;
+pub(super) const MAX_ENTRY_BYTES: usize = 17 << 20;
 
 /// A header whose rules hold, with its proof and what it leaves behind.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]

@@ -19,11 +19,11 @@ use crate::state::{GenesisBlock, Ledger};
 /// The format that this program writes. Later ones are refused.
 pub const FORMAT: u32 = 1;
 
-const FORMAT_KEY: &[u8] = b"format";
-const GENESIS_KEY: &[u8] = b"genesis";
-const TIP_KEY: &[u8] = b"tip";
-const OLDEST_STATE_KEY: &[u8] = b"oldest_state";
-const OLDEST_BODY_KEY: &[u8] = b"oldest_body";
+pub(super) const FORMAT_KEY: &[u8] = b"format";
+pub(super) const GENESIS_KEY: &[u8] = b"genesis";
+pub(super) const TIP_KEY: &[u8] = b"tip";
+pub(super) const OLDEST_STATE_KEY: &[u8] = b"oldest_state";
+pub(super) const OLDEST_BODY_KEY: &[u8] = b"oldest_body";
 
 /// Why a store cannot be opened.
 #[derive(Debug, Error)]
@@ -69,20 +69,26 @@ impl<D: Database> Store<D> {
     /// If it is of a later format or another chain, or its tip is not consistent.
     pub fn open(database: Arc<D>, genesis: &GenesisBlock) -> Result<(Self, Lineage), OpenError> {
         let store = Self { database };
-        let expected = genesis.lineage.id;
-        match store.meta::<u32>(FORMAT_KEY)? {
-            None if store.is_empty()? => store.create(genesis)?,
+        if store.meta::<u32>(FORMAT_KEY)?.is_none() && store.is_empty()? {
+            store.create(genesis)?;
+        }
+        store.check_kind(&genesis.lineage.id)?;
+        let tip = store.check_tip()?;
+        Ok((store, tip))
+    }
+
+    /// Looks whether it is a store of the format that this program knows, and of the chain of genesis `expected`.
+    pub(super) fn check_kind(&self, expected: &BlockId) -> Result<(), OpenError> {
+        match self.meta::<u32>(FORMAT_KEY)? {
             None => return Err(OpenError::NoStore { missing: "its format" }),
             Some(FORMAT) => {}
             Some(found) => return Err(OpenError::Newer { found }),
         }
-        match store.meta::<BlockId>(GENESIS_KEY)? {
-            Some(found) if found == expected => {}
-            Some(found) => return Err(OpenError::OtherChain { found, expected }),
-            None => return Err(OpenError::NoStore { missing: "its genesis" }),
+        match self.meta::<BlockId>(GENESIS_KEY)? {
+            Some(found) if found == *expected => Ok(()),
+            Some(found) => Err(OpenError::OtherChain { found, expected: *expected }),
+            None => Err(OpenError::NoStore { missing: "its genesis" }),
         }
-        let tip = store.check_tip()?;
-        Ok((store, tip))
     }
 
     fn is_empty(&self) -> Result<bool, StoreError> {

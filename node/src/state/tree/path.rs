@@ -53,6 +53,11 @@ impl Path {
             && (self.count.is_multiple_of(2) || self.nibbles[whole] == key.0[whole] & 0xf0)
     }
 
+    /// The first key that it leads to.
+    pub(crate) const fn first(&self) -> KeyHash {
+        KeyHash(self.nibbles)
+    }
+
     fn bytes(&self) -> &[u8] {
         &self.nibbles[..self.len().div_ceil(2)]
     }

@@ -2,9 +2,10 @@
 //!
 //! * [`database`] is what the store asks of a database.
 //! * [`blocks`] keeps headers, bodies and their indices, [`versions`] the states.
-//! * [`mod@check`] walks all of it.
+//! * [`mod@check`] walks all of it, [`archive`] is the file that blocks travel in.
 //! * [`open`] makes a store, and looks whether one is whole.
 
+pub mod archive;
 pub mod blocks;
 pub mod check;
 pub mod database;

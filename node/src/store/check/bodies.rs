@@ -148,8 +148,11 @@ impl<D: Database> Walk<'_, D> {
             Ok(Some(id)) => self.store.body(&id),
             _ => Ok(None),
         };
-        // A damaged body was noted as such.
+        // A body that is damaged, or missing though it should not be, was noted as such.
         let Ok(body) = body else { return };
+        if body.is_none() && (self.span.oldest_body..=self.span.tip).contains(&height) {
+            return;
+        }
         let transactions = body.map(|body| body.transactions).unwrap_or_default();
         let ids: Vec<Hash> = transactions.iter().map(|transaction| Hash(transaction.id().0)).collect();
         for (_, key, place) in entries {

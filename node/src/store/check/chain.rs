@@ -69,20 +69,18 @@ impl<D: Database> Walk<'_, D> {
     pub(super) fn check_headers(&mut self, tip: Option<BlockId>) -> Result<(), CheckError> {
         self.begin(Phase::Headers, self.span.tip.0.checked_add(1));
         let mut reached = Reached::default();
-        self.pages(Column::ByHeight, |walk, key, value| {
-            match (key.len(), key.split_first_chunk::<8>()) {
-                (8, Some((height, _))) => {
-                    walk.best_block(&mut reached, Height(u64::from_be_bytes(*height)), value)?;
-                    walk.advance(1)
-                }
-                (40, Some((height, id))) => {
-                    let id = BlockId(id.try_into().expect("40 less 8"));
-                    walk.side_block(&mut reached, Height(u64::from_be_bytes(*height)), id, key, value)
-                }
-                _ => {
-                    walk.note(Column::ByHeight, key, Flaw::Key);
-                    Ok(())
-                }
+        self.pages(Column::ByHeight, |walk, key, value| match (key.len(), key.split_first_chunk::<8>()) {
+            (8, Some((height, _))) => {
+                walk.best_block(&mut reached, Height(u64::from_be_bytes(*height)), value)?;
+                walk.advance(1)
+            }
+            (40, Some((height, id))) => {
+                let id = BlockId(id.try_into().expect("40 less 8"));
+                walk.side_block(&mut reached, Height(u64::from_be_bytes(*height)), id, key, value)
+            }
+            _ => {
+                walk.note(Column::ByHeight, key, Flaw::Key);
+                Ok(())
             }
         })?;
         if reached.next <= self.span.tip.0 {
@@ -120,7 +118,7 @@ impl<D: Database> Walk<'_, D> {
             }
         };
         reached.id = Some(id);
-        let Some(stored) = self.header(id, height)? else { return Ok(()) };
+        let Some(stored) = self.header(id, height, &key)? else { return Ok(()) };
         reached.headers += 1;
         if let Some(expected) = below.filter(|below| *below != stored.header.parent) {
             self.note(Column::Headers, &id.0, Flaw::Parent { found: stored.header.parent, expected });
@@ -130,15 +128,21 @@ impl<D: Database> Walk<'_, D> {
         Ok(())
     }
 
-    /// A header that should be there, if it is what its key says. What is wrong with it is noted.
-    fn header(&mut self, id: BlockId, height: Height) -> Result<Option<StoredHeader>, CheckError> {
-        let read = self.store.known_header(&id);
+    /// The header that entry `key` of the index asks for, if it is that. What is wrong with it is noted.
+    fn header(&mut self, id: BlockId, height: Height, key: &[u8]) -> Result<Option<StoredHeader>, CheckError> {
+        let read = self.store.header(&id);
         let Some(stored) = self.sound(Column::Headers, &id.0, read)? else { return Ok(None) };
+        let Some(stored) = stored else {
+            // Either may be what is wrong.
+            self.note(Column::Headers, &id.0, Flaw::Missing);
+            self.note(Column::ByHeight, key, Flaw::NoHeader(id));
+            return Ok(None);
+        };
         let found = stored.header.id();
         if found != id {
             self.note(Column::Headers, &id.0, Flaw::HeaderId(found));
         } else if stored.header.height != height {
-            self.note(Column::Headers, &id.0, Flaw::Height { found: stored.header.height, expected: height });
+            self.note(Column::ByHeight, key, Flaw::Height { found: stored.header.height, expected: height });
         } else {
             return Ok(Some(stored));
         }
@@ -198,7 +202,7 @@ impl<D: Database> Walk<'_, D> {
             self.note(Column::ByHeight, key, Flaw::Stray);
             return Ok(());
         }
-        let Some(stored) = self.header(id, height)? else { return Ok(()) };
+        let Some(stored) = self.header(id, height, key)? else { return Ok(()) };
         reached.headers += 1;
         let parent = stored.header.parent;
         let read = self.store.known_header(&parent);

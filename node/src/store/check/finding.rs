@@ -76,8 +76,11 @@ pub enum Flaw {
     /// What the chain begins with is not what its specification says.
     #[error("it is not the one that the specification makes")]
     Genesis,
-    /// A header is kept under a height that is not its own.
-    #[error("height is {found}, indexed is {expected}")]
+    /// The index names a block whose header is not there.
+    #[error("it names block {0}, whose header is missing")]
+    NoHeader(BlockId),
+    /// The index names a block of another height.
+    #[error("it names a block of height {found}, not {expected}")]
     Height {
         /// The header's.
         found: Height,
@@ -145,7 +148,9 @@ pub enum Flaw {
     #[error("difficulty or beacon are not those that the tip's header leaves")]
     Chain,
     /// Money came from nowhere, or is gone.
-    #[error("issued are {issued}, but balances {balances}, immature rewards {immature} and burnt {burnt} are another sum")]
+    #[error(
+        "issued are {issued}, but balances {balances}, immature rewards {immature} and burnt {burnt} are another sum"
+    )]
     Supply {
         /// Ever issued.
         issued: u64,

@@ -11,7 +11,7 @@
 //!
 //! Nothing is remembered of a transaction that was refused: what is wrong today may be right
 //! at the next tip. There is no clock: age is counted in tips. Every function is pure but
-//! those of [`save`], and the state is handed in as a [`TipView`].
+//! those of [`save`], and the state is handed in as a [`PoolView`].
 
 mod checked;
 mod insert;
@@ -37,7 +37,7 @@ use self::queue::{Entry, Queue, Standing};
 pub use self::refusal::Refusal;
 pub use self::select::{Room, Selection};
 use self::unpaid::Unpaid;
-pub use self::view::{StateView, TipView};
+pub use self::view::{PoolView, StateView};
 
 /// How far a nonce may lie ahead of its account's next, and so how many transactions of one
 /// account are held: more than an exchange sends in a block, few enough to walk through each time.
@@ -178,7 +178,7 @@ impl Mempool {
     ///
     /// # Errors
     /// If the state cannot be read.
-    pub fn next_nonce(&self, address: Address, view: &impl TipView) -> Result<u64, StateError> {
+    pub fn next_nonce(&self, address: Address, view: &impl PoolView) -> Result<u64, StateError> {
         let next = view.account(address)?.nonce;
         let taken = self.queues.get(&address).map_or(0, |queue| queue.consecutive_from(next));
         Ok(next.saturating_add(taken))
@@ -192,7 +192,7 @@ impl Mempool {
     pub fn restore(
         &mut self,
         transactions: impl IntoIterator<Item = CheckedTransaction>,
-        view: &impl TipView,
+        view: &impl PoolView,
     ) -> Result<(), StateError> {
         for transaction in transactions {
             match self.insert(transaction, view) {
@@ -212,7 +212,7 @@ impl Mempool {
     pub fn advance(
         &mut self,
         touched: impl IntoIterator<Item = Address>,
-        view: &impl TipView,
+        view: &impl PoolView,
     ) -> Result<Vec<TransactionId>, StateError> {
         self.tips += 1;
         let mut dropped = Vec::new();
@@ -239,7 +239,7 @@ impl Mempool {
     ///
     /// # Errors
     /// If the state cannot be read.
-    pub fn advance_all(&mut self, view: &impl TipView) -> Result<Vec<TransactionId>, StateError> {
+    pub fn advance_all(&mut self, view: &impl PoolView) -> Result<Vec<TransactionId>, StateError> {
         let all: Vec<_> = self.queues.keys().copied().collect();
         self.advance(all, view)
     }

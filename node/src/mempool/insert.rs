@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use super::queue::{Entry, Queue, Standing};
-use super::{CheckedTransaction, Inserted, MAX_TRANSACTION_BYTES, Mempool, Place, Refusal, TipView};
+use super::{CheckedTransaction, Inserted, MAX_TRANSACTION_BYTES, Mempool, Place, PoolView, Refusal};
 use crate::chain::{Address, Amount, Payload};
 use crate::consensus::Fees;
 use crate::state::Fault;
@@ -15,7 +15,11 @@ impl Mempool {
     /// # Errors
     /// The rule of the pool that it breaks, which may be kept at the next tip; or the state cannot be
     /// read. Nothing is changed then, but that what is stale in the account's queue is gone.
-    pub fn insert(&mut self, transaction: CheckedTransaction, view: &impl TipView) -> Result<Inserted, Fault<Refusal>> {
+    pub fn insert(
+        &mut self,
+        transaction: CheckedTransaction,
+        view: &impl PoolView,
+    ) -> Result<Inserted, Fault<Refusal>> {
         let id = transaction.id();
         if self.contains(&id) {
             return Err(Refusal::Known { id }.into());
@@ -34,7 +38,7 @@ impl Mempool {
         &mut self,
         address: Address,
         transaction: CheckedTransaction,
-        view: &impl TipView,
+        view: &impl PoolView,
     ) -> Result<Inserted, Fault<Refusal>> {
         self.check_floor(&transaction)?;
         let account = view.account(address)?;
@@ -101,7 +105,7 @@ impl Mempool {
     fn insert_unpaid(
         &mut self,
         transaction: CheckedTransaction,
-        view: &impl TipView,
+        view: &impl PoolView,
     ) -> Result<Inserted, Fault<Refusal>> {
         let id = transaction.id();
         let payload = &transaction.get().payload;
@@ -118,7 +122,7 @@ impl Mempool {
     }
 }
 
-fn judge(transaction: &CheckedTransaction, view: &impl TipView) -> Result<(), Fault<Refusal>> {
+fn judge(transaction: &CheckedTransaction, view: &impl PoolView) -> Result<(), Fault<Refusal>> {
     view.judge(&transaction.get().payload).map_err(|fault| match fault {
         Fault::Rule(error) => Refusal::Judged(error).into(),
         Fault::State(error) => Fault::State(error),

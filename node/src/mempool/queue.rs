@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::checked::{CheckedTransaction, FeeRate};
 use super::refusal::Refusal;
-use super::view::TipView;
+use super::view::PoolView;
 use super::{MAX_ACCOUNT_BYTES, MAX_QUEUE, REPLACEMENT_TENTHS, Rank};
 use crate::chain::{Address, Payload};
 use crate::state::{Account, Fault, StateError};
@@ -158,7 +158,7 @@ impl Queue {
     }
 
     /// Nonces of what came before the tip `oldest`, and of plots and evidence that the state no longer lets in.
-    pub(super) fn judge(&self, oldest: u64, view: &impl TipView) -> Result<Vec<u64>, StateError> {
+    pub(super) fn judge(&self, oldest: u64, view: &impl PoolView) -> Result<Vec<u64>, StateError> {
         let mut stale = Vec::new();
         for (nonce, entry) in self.entries.iter().filter(|(_, entry)| is_due(entry, oldest)) {
             if entry.since < oldest || !is_allowed(&entry.transaction, view)? {
@@ -232,7 +232,7 @@ fn is_due(entry: &Entry, oldest: u64) -> bool {
 }
 
 /// What the state says of it.
-pub(super) fn is_allowed(transaction: &CheckedTransaction, view: &impl TipView) -> Result<bool, StateError> {
+pub(super) fn is_allowed(transaction: &CheckedTransaction, view: &impl PoolView) -> Result<bool, StateError> {
     match view.judge(&transaction.get().payload) {
         Ok(()) => Ok(true),
         Err(Fault::Rule(_)) => Ok(false),

@@ -42,7 +42,7 @@ impl World {
     }
 }
 
-impl TipView for World {
+impl PoolView for World {
     fn account(&self, address: Address) -> Result<Account, StateError> {
         match self.broken {
             true => Err(StateError::Sum { what: "everything" }),

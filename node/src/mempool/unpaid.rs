@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::checked::CheckedTransaction;
 use super::queue::is_allowed;
 use super::refusal::Refusal;
-use super::view::TipView;
+use super::view::PoolView;
 use super::{MAX_UNPAID_ACTIVATIONS, MAX_UNPAID_BYTES, MAX_UNPAID_REGISTRATIONS};
 use crate::chain::{Hash, Payload};
 use crate::state::StateError;
@@ -72,7 +72,7 @@ impl Unpaid {
     pub(super) fn judge(
         &mut self,
         oldest: u64,
-        view: &impl TipView,
+        view: &impl PoolView,
     ) -> Result<Vec<Arc<CheckedTransaction>>, StateError> {
         let mut stale = Vec::new();
         for (number, slot) in &self.slots {

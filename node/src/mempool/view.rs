@@ -6,7 +6,7 @@ use crate::consensus::Parameters;
 use crate::state::{Account, Fault, Ledger, OpeningClaim, StateError, StateReader, check_payload};
 
 /// The state after the tip.
-pub trait TipView {
+pub trait PoolView {
     /// An account; one that never was has nothing.
     ///
     /// # Errors
@@ -36,17 +36,17 @@ impl<'a, R: StateReader> StateView<'a, R> {
         Self { state, next: tip.next(), parameters }
     }
 
-    /// What [`TipView::judge`] finds, and of an activation the cells whose rows are yet to be grown: before the pool
+    /// What [`PoolView::judge`] finds, and of an activation the cells whose rows are yet to be grown: before the pool
     /// takes it, for it does not grow them.
     ///
     /// # Errors
-    /// As [`TipView::judge`].
+    /// As [`PoolView::judge`].
     pub fn openings(&self, payload: &Payload) -> Result<Vec<OpeningClaim>, Fault<TransactionError>> {
         check_payload(&mut Ledger::new(&self.state), payload, self.next, self.parameters)
     }
 }
 
-impl<R: StateReader> TipView for StateView<'_, R> {
+impl<R: StateReader> PoolView for StateView<'_, R> {
     fn account(&self, address: Address) -> Result<Account, StateError> {
         Ok(Ledger::new(&self.state).account(address)?.unwrap_or_default())
     }

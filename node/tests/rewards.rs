@@ -135,10 +135,10 @@ fn evidence_takes_what_is_immature() {
     let mut fabric = Fabric::new(&Setup { parameters, ..Setup::default() });
     let (genesis, culprit) = (fabric.genesis_id(), fabric.miners[2].wallet.address);
     let mut tip = genesis;
-    for miner in [2, 2, 1, 2, 2] {
+    for miner in [2, 2, 2, 1, 2] {
         tip = won_by(&mut fabric, &tip, miner, vec![]);
     }
-    // Height 6: the reward of height 2 matures in it, those of 4 and 5 are immature, and so is that of 3, another's.
+    // Height 6: the reward of height 2 matures in it, those of 3 and 5 are immature, and so is that of 4, another's.
     let (wallet, other) = (fabric.wallets[0].address, fabric.miners[1].wallet.address);
     let before = (fabric.account(&tip, wallet).balance.0, supply(&fabric, &tip));
     let evidence = fabric.miners[2].equivocate(&genesis, &fabric.block(&tip).header);

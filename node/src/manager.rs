@@ -34,6 +34,7 @@ use crate::chain::verify::Verifier;
 use crate::chain::{BlockId, Epoch, Height, Transaction, TransactionId};
 use crate::consensus::{Engine, Lineage, Parameters, SpaceTime, Specification, Weight};
 use crate::state::{GenesisError, genesis};
+use crate::store::cache::TipValues;
 use crate::store::{Column, Database, OpenError, Store, StoreError};
 use waiting::Waiting;
 
@@ -96,6 +97,8 @@ pub struct ChainManager<D> {
     admitted: HashMap<BlockId, Lineage>,
     waiting: Waiting,
     condemned: LruCache<BlockId, ()>,
+    /// What is remembered of the tip's state.
+    values: TipValues,
     alarms: Vec<Alarm>,
     syncing: bool,
 }
@@ -132,6 +135,7 @@ impl<D: Database> ChainManager<D> {
             admitted: HashMap::new(),
             waiting: Waiting::default(),
             condemned: LruCache::new(NonZeroUsize::new(MAX_CONDEMNED).expect("it is not zero")),
+            values: TipValues::default(),
             alarms: Vec::new(),
             syncing: true,
         };

@@ -7,6 +7,7 @@
 
 pub mod archive;
 pub mod blocks;
+pub(crate) mod cache;
 pub mod check;
 pub mod database;
 pub mod memory;
@@ -27,7 +28,7 @@ pub use open::{FORMAT, OpenError};
 #[cfg(feature = "rocksdb")]
 pub use rocks::{RocksDatabase, RocksOptions};
 pub use space::SpaceGuard;
-pub use versions::{StoredState, Undo};
+pub use versions::{Changed, StoredState, Undo};
 
 use crate::chain::DecodeError;
 use crate::state::StateError;

@@ -9,6 +9,7 @@ use crate::consensus::{Engine, Lineage};
 use crate::state::tree::{NodeReader, TreeUpdate, commit};
 use crate::state::{Changes, Execution, Fault, OpeningClaim, Place, StateReader};
 use crate::store::blocks::{connect, forget_side_block, mark_side_block, put_block};
+use crate::store::cache::TipState;
 use crate::store::open::put_tip;
 use crate::store::versions::put_version;
 use crate::store::{Batch, Body, Database, StoreError, StoredHeader};
@@ -105,8 +106,9 @@ impl<D: Database> ChainManager<D> {
     fn extend(&mut self, candidate: Candidate, events: &mut Vec<Event>) -> Result<Verdict, StoreError> {
         let Candidate { block, ids, checked } = candidate;
         let lineage = checked.lineage;
-        let (state, nodes) = (self.store.state(self.tip.height), self.store.nodes());
-        let Executed { changes, update } = match self.execute(&block, &self.tip, &lineage, state, &nodes)? {
+        let nodes = self.store.nodes();
+        let state = TipState { stored: self.store.state(self.tip.height), values: &self.values };
+        let Executed { changes, update } = match self.execute(&block, &self.tip, &lineage, &state, &nodes)? {
             Ok(executed) => executed,
             Err(error) => return Ok(self.refuse(lineage.id, error.into())),
         };
@@ -114,10 +116,17 @@ impl<D: Database> ChainManager<D> {
         let mut batch = Batch::default();
         put_block(&mut batch, &stored, &body);
         connect(&mut batch, &lineage, &ids);
-        put_version(&mut batch, lineage.height, &changes, &update);
+        let mut replaced = HashMap::with_capacity(changes.len());
+        for key in changes.keys() {
+            if let Some((version, _)) = state.held(key)? {
+                replaced.insert(*key, version);
+            }
+        }
+        put_version(&mut batch, lineage.height, &changes, &update, &replaced);
         put_tip(&mut batch, &lineage.id);
         self.prune(&mut batch, lineage.height)?;
         self.store.write(batch)?;
+        self.values.advance(lineage.height, changes);
         self.parent_weight = self.tip.weight;
         events.push(Event::Connected { id: lineage.id, height: lineage.height });
         self.tip = lineage;

@@ -11,21 +11,27 @@ use crate::state::tree::{Layer, Overlay};
 use crate::state::{StateError, StateKey, StateReader};
 use crate::store::blocks::{connect, disconnect, forget_side_block};
 use crate::store::open::put_tip;
-use crate::store::versions::{forget_nodes_above, put_version};
+use crate::store::versions::{Held, forget_nodes_above, put_version};
 use crate::store::{Batch, Column, Database, StoreError, StoredState};
 
 /// The state of a branch: what its blocks have changed, over that at the fork.
 struct BranchState<'a, D> {
     base: StoredState<'a, D>,
-    changed: &'a HashMap<StateKey, Option<Vec<u8>>>,
+    changed: &'a HashMap<StateKey, (Height, Option<Vec<u8>>)>,
+}
+
+impl<D: Database> BranchState<'_, D> {
+    fn held(&self, key: &StateKey) -> Result<Held, StateError> {
+        match self.changed.get(key) {
+            Some(held) => Ok(Some(held.clone())),
+            None => self.base.held(key),
+        }
+    }
 }
 
 impl<D: Database> StateReader for BranchState<'_, D> {
     fn read(&self, key: &StateKey) -> Result<Option<Vec<u8>>, StateError> {
-        match self.changed.get(key) {
-            Some(value) => Ok(value.clone()),
-            None => self.base.read(key),
-        }
+        Ok(self.held(key)?.and_then(|(_, value)| value))
     }
 }
 
@@ -34,6 +40,8 @@ struct Adopted {
     lineage: Lineage,
     ids: Vec<TransactionId>,
     executed: Executed,
+    /// Since when the keys that it changes held what they did.
+    replaced: HashMap<StateKey, Height>,
 }
 
 impl<D: Database> ChainManager<D> {
@@ -75,13 +83,14 @@ impl<D: Database> ChainManager<D> {
         let mut batch = Batch::default();
         let abandoned = self.abandon(&mut batch, fork)?;
         let mut kept: HashSet<TransactionId> = HashSet::new();
-        for Adopted { lineage, ids, executed } in &branch {
+        for Adopted { lineage, ids, executed, replaced } in &branch {
             connect(&mut batch, lineage, ids);
-            put_version(&mut batch, lineage.height, &executed.changes, &executed.update);
+            put_version(&mut batch, lineage.height, &executed.changes, &executed.update, replaced);
             kept.extend(ids);
         }
         put_tip(&mut batch, &best.id);
         self.store.write(batch)?;
+        self.values.clear();
 
         let mut returned = Vec::new();
         let abandoned_ids = abandoned.iter().map(|(lineage, _)| lineage.id).collect();
@@ -115,21 +124,28 @@ impl<D: Database> ChainManager<D> {
             path.push(std::mem::replace(&mut next, parent));
         }
         let mut parent = next;
-        let mut changed: HashMap<StateKey, Option<Vec<u8>>> = HashMap::new();
+        let mut changed: HashMap<StateKey, (Height, Option<Vec<u8>>)> = HashMap::new();
         let mut nodes = Overlay::new(self.store.nodes(), fork.0, Vec::new());
         let mut branch = Vec::with_capacity(path.len());
         for lineage in path.into_iter().rev() {
             let block = self.store.block(&lineage.id)?.ok_or_else(|| missing(Column::Bodies, &lineage.id))?;
             let state = BranchState { base: self.store.state(fork), changed: &changed };
-            let executed = match self.execute(&block, &parent, &lineage, state, &nodes)? {
+            let executed = match self.execute(&block, &parent, &lineage, &state, &nodes)? {
                 Ok(executed) => executed,
                 Err(error) => return Ok(Err((lineage.id, error.into()))),
             };
-            changed.extend(executed.changes.clone());
+            let mut replaced = HashMap::with_capacity(executed.changes.len());
+            for key in executed.changes.keys() {
+                if let Some((version, _)) = state.held(key)? {
+                    replaced.insert(*key, version);
+                }
+            }
+            let held = |(key, value): (&StateKey, &Option<Vec<u8>>)| (*key, (lineage.height, value.clone()));
+            changed.extend(executed.changes.iter().map(held));
             nodes.push(Arc::new(Layer::new(&executed.update)));
             let ids = block.transactions.iter().map(Transaction::id).collect();
             parent = lineage.clone();
-            branch.push(Adopted { lineage, ids, executed });
+            branch.push(Adopted { lineage, ids, executed, replaced });
         }
         Ok(Ok(branch))
     }
@@ -192,6 +208,7 @@ impl<D: Database> ChainManager<D> {
         }
         put_tip(&mut batch, &id);
         self.store.write(batch)?;
+        self.values.clear();
         self.branches.retain(|_, lineage| lineage.height <= to);
         self.admitted.clear();
         self.set_tip(tip)?;

@@ -3,6 +3,7 @@
 //! Column `meta`, values borsh: `format` (four bytes), `genesis` (block id), `tip` (block id), `oldest_state` (height of
 //! the oldest version that can be read), `oldest_body` (height of the oldest body that was not pruned).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use borsh::BorshDeserialize;
@@ -106,7 +107,7 @@ impl<D: Database> Store<D> {
         let stored = StoredHeader { header: header.clone(), proof: proof.clone(), lineage: lineage.clone() };
         put_block(&mut batch, &stored, &Body { transactions: Vec::new(), metadata: None });
         connect(&mut batch, lineage, &[]);
-        put_version(&mut batch, lineage.height, changes, update);
+        put_version(&mut batch, lineage.height, changes, update, &HashMap::new());
         batch.put(Column::Meta, FORMAT_KEY, encode(&FORMAT));
         batch.put(Column::Meta, GENESIS_KEY, encode(&lineage.id));
         put_tip(&mut batch, &lineage.id);

@@ -10,6 +10,8 @@
 //! its key and that version. Versions below the oldest one that is still whole
 //! are forgotten one by one: what version `v` replaced is needed by none from `v` on.
 
+use std::collections::HashMap;
+
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use super::{Batch, Column, Database, Store, StoreError};
@@ -20,11 +22,25 @@ use crate::state::{Changes, StateError, StateKey, StateReader};
 /// What one version changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Undo {
-    /// Keys whose values it set or removed, as [`StateKey::bytes`].
-    pub keys: Vec<Vec<u8>>,
+    /// The values it set or removed.
+    pub changed: Vec<Changed>,
     /// Nodes of earlier versions that it replaced, as their keys are encoded in the tree's column.
     pub stale: Vec<Vec<u8>>,
 }
+
+/// A value that a version set or removed.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Changed {
+    /// Whose value, as [`StateKey::bytes`].
+    pub key: Vec<u8>,
+    /// The version that had set or removed it before, if any did.
+    pub replaced: Option<Height>,
+    /// Whether it was removed.
+    pub removed: bool,
+}
+
+/// What a key holds: since which version, and its value unless that was removed. Nothing, if no version ever set it.
+pub(crate) type Held = Option<(Height, Option<Vec<u8>>)>;
 
 fn versioned(key: &StateKey, version: Height) -> Vec<u8> {
     let mut bytes = key.bytes();
@@ -47,21 +63,31 @@ impl<D> Clone for StoredState<'_, D> {
 
 impl<D> Copy for StoredState<'_, D> {}
 
-impl<D: Database> StateReader for StoredState<'_, D> {
-    fn read(&self, key: &StateKey) -> Result<Option<Vec<u8>>, StateError> {
+impl<D: Database> StoredState<'_, D> {
+    /// What `key` holds in this version.
+    pub(crate) fn held(&self, key: &StateKey) -> Result<Held, StateError> {
         let wanted = versioned(key, self.version);
         let Some((found, value)) = self.store.database.first_from(key.column(), &wanted)? else {
             return Ok(None);
         };
-        let prefix = wanted.len() - size_of::<u64>();
-        if found.len() != wanted.len() || found[..prefix] != wanted[..prefix] {
+        let Some((prefix, version)) = found.split_last_chunk() else {
+            return Ok(None);
+        };
+        if found.len() != wanted.len() || *prefix != wanted[..prefix.len()] {
             return Ok(None);
         }
+        let version = Height(!u64::from_be_bytes(*version));
         match value.split_first() {
-            Some((1, value)) => Ok(Some(value.to_vec())),
-            Some((0, [])) => Ok(None),
+            Some((1, value)) => Ok(Some((version, Some(value.to_vec())))),
+            Some((0, [])) => Ok(Some((version, None))),
             _ => Err(StateError::Marker { key: *key }),
         }
+    }
+}
+
+impl<D: Database> StateReader for StoredState<'_, D> {
+    fn read(&self, key: &StateKey) -> Result<Option<Vec<u8>>, StateError> {
+        Ok(self.held(key)?.and_then(|(_, value)| value))
     }
 }
 
@@ -105,8 +131,8 @@ impl<D: Database> Store<D> {
     /// If what they changed cannot be read.
     pub(crate) fn roll_back(&self, batch: &mut Batch, tip: Height, version: Height) -> Result<(), StoreError> {
         for height in (version.0 + 1..=tip.0).map(Height) {
-            for bytes in self.known_undo(height)?.keys {
-                let key = self.parse_key(height, &bytes)?;
+            for changed in self.known_undo(height)?.changed {
+                let key = self.parse_key(height, &changed.key)?;
                 batch.delete(key.column(), versioned(&key, height));
             }
             batch.delete(Column::Undo, height.0.to_be_bytes());
@@ -120,20 +146,13 @@ impl<D: Database> Store<D> {
     /// If what it replaced cannot be read.
     pub(crate) fn prune_state(&self, batch: &mut Batch, version: Height) -> Result<(), StoreError> {
         let undo = self.known_undo(version)?;
-        for bytes in &undo.keys {
-            let key = self.parse_key(version, bytes)?;
-            let kept = versioned(&key, version);
-            // The entry behind this version's is the one it replaced; older ones went before.
-            let mut behind = kept.clone();
-            behind.push(0);
-            if let Some((found, _)) = self.database.first_from(key.column(), &behind)?
-                && found.len() == kept.len()
-                && found.starts_with(&bytes[..])
-            {
-                batch.delete(key.column(), found);
+        for Changed { key, replaced, removed } in &undo.changed {
+            let key = self.parse_key(version, key)?;
+            if let Some(replaced) = replaced {
+                batch.delete(key.column(), versioned(&key, *replaced));
             }
-            if self.database.get(key.column(), &kept)?.is_some_and(|value| value == [0]) {
-                batch.delete(key.column(), kept);
+            if *removed {
+                batch.delete(key.column(), versioned(&key, version));
             }
         }
         for node in undo.stale {
@@ -144,17 +163,22 @@ impl<D: Database> Store<D> {
     }
 }
 
-/// Writes one version: values, nodes, and what it changed.
-pub(crate) fn put_version(batch: &mut Batch, version: Height, changes: &Changes, update: &TreeUpdate) {
+/// Writes one version: values, nodes, and what it changed. `replaced` says since when a key held what it did before.
+pub(crate) fn put_version(
+    batch: &mut Batch,
+    version: Height,
+    changes: &Changes,
+    update: &TreeUpdate,
+    replaced: &HashMap<StateKey, Height>,
+) {
+    let mut changed = Vec::with_capacity(changes.len());
     for (key, value) in changes {
-        let value = value.as_ref().map_or_else(|| vec![0], |value| [&[1], &value[..]].concat());
-        batch.put(key.column(), versioned(key, version), value);
+        let entry = value.as_ref().map_or_else(|| vec![0], |value| [&[1], &value[..]].concat());
+        batch.put(key.column(), versioned(key, version), entry);
+        changed.push(Changed { key: key.bytes(), replaced: replaced.get(key).copied(), removed: value.is_none() });
     }
     write_nodes(batch, update);
-    let undo = Undo {
-        keys: changes.keys().map(StateKey::bytes).collect(),
-        stale: update.stale.iter().map(NodeKey::encode).collect(),
-    };
+    let undo = Undo { changed, stale: update.stale.iter().map(NodeKey::encode).collect() };
     batch.put(Column::Undo, version.0.to_be_bytes(), encode(&undo));
 }
 

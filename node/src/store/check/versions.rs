@@ -7,7 +7,7 @@ use super::{CheckError, Flaw, Phase, Walk};
 use crate::chain::{Height, encode};
 use crate::state::StateKey;
 use crate::state::tree::{Internal, Node, NodeKey, Path};
-use crate::store::versions::Undo;
+use crate::store::versions::{Changed, Undo};
 use crate::store::{Column, Database};
 
 impl<D: Database> Walk<'_, D> {
@@ -85,8 +85,8 @@ impl<D: Database> Walk<'_, D> {
             self.note(Column::Tree, &node.encode(), Flaw::NotUndone(version));
         }
         let mut changed = 0;
-        let mut seen = HashSet::with_capacity(undo.keys.len());
-        for bytes in &undo.keys {
+        let mut seen = HashSet::with_capacity(undo.changed.len());
+        for Changed { key: bytes, replaced, removed } in &undo.changed {
             let state_key = StateKey::parse(bytes).filter(|_| seen.insert(bytes));
             let Some(state_key) = state_key else {
                 self.note(Column::Undo, &key, Flaw::NotChanged { version, key: bytes.clone() });
@@ -94,8 +94,16 @@ impl<D: Database> Walk<'_, D> {
             };
             let entry = [&bytes[..], &(!version.0).to_be_bytes()].concat();
             let read = self.store.database.get(state_key.column(), &entry);
+            let before =
+                self.store.state(Height(version.0 - 1)).held(&state_key).ok().flatten().map(|(since, _)| since);
+            // A key that was removed before the oldest version is forgotten altogether.
+            let fits = before == *replaced || before.is_none() && *replaced <= Some(self.span.oldest_state);
             match self.sound(state_key.column(), &entry, read)? {
-                Some(Some(_)) => changed += 1,
+                Some(Some(value)) if fits && *removed == (value == [0]) => changed += 1,
+                Some(Some(_)) => {
+                    changed += 1;
+                    self.note(Column::Undo, &key, Flaw::NotChanged { version, key: bytes.clone() });
+                }
                 Some(None) => self.note(Column::Undo, &key, Flaw::NotChanged { version, key: bytes.clone() }),
                 None => {}
             }
@@ -106,8 +114,9 @@ impl<D: Database> Walk<'_, D> {
 
     /// Looks whether there are undo records that no kept version has. That of genesis stays for ever.
     fn check_undo_keys(&mut self) -> Result<(), CheckError> {
-        let keys: Vec<_> = self.genesis.changes.keys().map(StateKey::bytes).collect();
-        let first = encode(&Undo { keys, stale: Vec::new() });
+        let set = |key: &StateKey| Changed { key: key.bytes(), replaced: None, removed: false };
+        let changed: Vec<_> = self.genesis.changes.keys().map(set).collect();
+        let first = encode(&Undo { changed, stale: Vec::new() });
         let mut has_first = false;
         self.pages(Column::Undo, |walk, key, value| {
             let (tip, oldest) = (walk.span.tip, walk.span.oldest_state);
@@ -162,7 +171,7 @@ impl<D: Database> Walk<'_, D> {
                     let version = Height(of_version[0].0);
                     // One that is not there was noted.
                     let Ok(Some(undo)) = walk.store.undo(version) else { continue };
-                    let keys: HashSet<_> = undo.keys.iter().map(Vec::as_slice).collect();
+                    let keys: HashSet<_> = undo.changed.iter().map(|changed| &changed.key[..]).collect();
                     for (_, entry, ()) in of_version {
                         if !keys.contains(&entry[..entry.len() - 8]) {
                             walk.note(column, entry, Flaw::NotUndone(version));

@@ -10,7 +10,7 @@ PROGRAM := target/release/spacetime
 BUILT := $(or $(CARGO_TARGET_DIR),target)/release/spacetime
 PLACE = if [ "$(BUILT)" != "$(PROGRAM)" ]; then install -D "$(BUILT)" "$(PROGRAM)"; fi
 
-.PHONY: build demo test lint bench clean help
+.PHONY: build plotter demo test lint bench clean help
 
 help:
 	@echo "make demo    builds the program and shows plots grown, searched, proved and verified"
@@ -18,10 +18,17 @@ help:
 	@echo "make lint    checks format, lints and documentation"
 	@echo "make bench   measures the kernels and paths"
 	@echo "make build   builds target/release/spacetime"
+	@echo "make plotter builds it without the node: no database, minutes instead of half an hour"
 
 build:
 	@tools/setup.sh build
-	$(CARGO) build --release --locked -p spacetime
+	$(CARGO) build --release --locked --workspace --bin spacetime
+	@$(PLACE)
+
+# Whoever plots and proves needs no node.
+plotter:
+	@tools/setup.sh plotter
+	$(CARGO) build --release --locked -p spacetime --no-default-features --features gpu
 	@$(PLACE)
 
 demo: build
@@ -45,7 +52,7 @@ lint:
 
 bench:
 	@tools/setup.sh build
-	$(CARGO) bench --locked -p spacetime-benches
+	$(CARGO) bench --locked -p spacetime-benches --features node
 
 clean:
 	$(CARGO) clean

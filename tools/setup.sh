@@ -3,6 +3,7 @@
 # where it may; else prints the one command that does. With everything there
 # it changes nothing and asks nobody.
 #
+#   tools/setup.sh plotter  what building without the node needs
 #   tools/setup.sh build    what building and the demo need
 #   tools/setup.sh test     that, and what the tests need
 set -euo pipefail
@@ -16,9 +17,9 @@ readonly SHA_QEMU_MAJOR=10
 
 purpose=${1:-build}
 case $purpose in
-    build | test) ;;
+    plotter | build | test) ;;
     *)
-        echo "error: tools/setup.sh: unknown purpose \"$purpose\": known are build and test" >&2
+        echo "error: tools/setup.sh: unknown purpose \"$purpose\": known are plotter, build and test" >&2
         exit 2
         ;;
 esac
@@ -40,7 +41,7 @@ missing_packages() {
         echo build-essential
     fi
     # The node's database is C++, whose Rust face bindgen makes with libclang.
-    if ! libclang_is_there; then
+    if [ "$purpose" != plotter ] && ! libclang_is_there; then
         echo libclang-dev
     fi
     # cargo fetches crates over TLS.

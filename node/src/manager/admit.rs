@@ -226,7 +226,8 @@ impl<D: Database> ChainManager<D> {
         if !too_deep(self.tip.height, fork, self.parameters().reorg_limit) {
             return Ok(true);
         }
-        Ok(self.syncing && fork >= self.store.oldest_state()?)
+        // Abandoned blocks stay beside the chain, whole.
+        Ok(self.syncing && fork >= self.store.oldest_state()? && fork.next() >= self.store.oldest_body()?)
     }
 
     fn too_deep(&mut self, id: BlockId, fork: Height, admission: &mut Admission) -> Verdict {

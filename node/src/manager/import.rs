@@ -4,8 +4,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use super::apply::Outcome;
-use super::{Candidate, ChainManager, Event, Verdict, verify};
-use crate::chain::rules::BlockError;
+use super::{Candidate, ChainManager, Event, Refusal, Verdict, verify};
+use crate::chain::rules::{BlockError, HeaderError};
 use crate::chain::{Block, BlockId};
 use crate::store::{Database, StoreError};
 
@@ -23,7 +23,11 @@ pub struct ImportReport {
     pub connected: u64,
     /// Blocks that were there before.
     pub known: u64,
-    /// Other blocks, and why they are not on the best chain.
+    /// Blocks that were refused, but for those that fork off too deep: a chain that is known has long decided them.
+    pub refused: u64,
+    /// How often another branch took over.
+    pub reorganisations: u64,
+    /// Other blocks, and why they are not on the best chain: the first of them, the refused before all others.
     pub others: Vec<(BlockId, Verdict)>,
     /// What happened to the chain but for blocks added at the tip.
     pub events: Vec<Event>,
@@ -32,16 +36,42 @@ pub struct ImportReport {
 /// Most blocks whose fate is reported one by one.
 const MAX_OTHERS: usize = 64;
 
+/// Whether a block was refused for what it is, and not for where it forks off.
+fn is_refused(verdict: &Verdict) -> bool {
+    let Verdict::Refused(refusal) = verdict else { return false };
+    !matches!(refusal, Refusal::Rule(BlockError::Header(HeaderError::TooDeep { .. })))
+}
+
 impl ImportReport {
+    /// The first block that was refused, but for those that fork off too deep, and why.
+    #[must_use]
+    pub fn first_refused(&self) -> Option<(&BlockId, &Refusal)> {
+        self.others.iter().filter(|(_, verdict)| is_refused(verdict)).find_map(|(id, verdict)| match verdict {
+            Verdict::Refused(refusal) => Some((id, refusal)),
+            _ => None,
+        })
+    }
+
     fn add(&mut self, outcome: Outcome) {
         for (id, verdict) in outcome.verdicts {
             match verdict {
                 Verdict::Connected => self.connected += 1,
                 Verdict::Known => self.known += 1,
-                other if self.others.len() < MAX_OTHERS => self.others.push((id, other)),
-                _ => {}
+                other => {
+                    let refused = is_refused(&other);
+                    self.refused += u64::from(refused);
+                    if refused && self.others.len() >= MAX_OTHERS {
+                        let good = self.others.iter().rposition(|(_, other)| !is_refused(other));
+                        good.map(|place| self.others.remove(place));
+                    }
+                    if self.others.len() < MAX_OTHERS {
+                        self.others.push((id, other));
+                    }
+                }
             }
         }
+        let switched = outcome.events.iter().filter(|event| matches!(event, Event::Reorganised { .. }));
+        self.reorganisations += switched.count() as u64;
         let told = outcome.events.into_iter().filter(|event| !matches!(event, Event::Connected { .. }));
         self.events.extend(told.take(MAX_OTHERS.saturating_sub(self.events.len())));
     }

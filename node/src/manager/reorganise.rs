@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::apply::Executed;
 use super::{ChainManager, Event, Refusal};
-use crate::chain::{Block, BlockId, Height, Transaction, TransactionId};
+use crate::chain::{BlockId, Height, Transaction, TransactionId};
 use crate::consensus::{Engine, Lineage};
 use crate::state::tree::{Layer, Overlay};
 use crate::state::{StateError, StateKey, StateReader};
 use crate::store::blocks::{connect, disconnect, forget_side_block};
-use crate::store::open::put_tip;
+use crate::store::open::{put_oldest_body, put_tip};
 use crate::store::versions::{Held, forget_nodes_above, put_version};
 use crate::store::{Batch, Column, Database, StoreError, StoredState};
 
@@ -153,9 +153,15 @@ impl<D: Database> ChainManager<D> {
     /// Takes the blocks above `fork` out of the best chain. They are kept beside it.
     fn abandon(&self, batch: &mut Batch, fork: Height) -> Result<Vec<(Lineage, Vec<Transaction>)>, StoreError> {
         let mut abandoned = Vec::new();
+        let oldest_body = self.store.oldest_body()?;
         for height in (fork.0 + 1..=self.tip.height.0).map(Height) {
             let id = self.known_id_at(height)?;
-            let Block { transactions, .. } = self.store.block(&id)?.ok_or_else(|| missing(Column::Bodies, &id))?;
+            let transactions = match self.store.body(&id)? {
+                Some(body) => body.transactions,
+                // Only who goes back for good comes so far. The index forgot them with the body.
+                None if height < oldest_body => Vec::new(),
+                None => return Err(missing(Column::Bodies, &id)),
+            };
             let lineage = self.store.known_header(&id)?.lineage;
             let ids: Vec<_> = transactions.iter().map(Transaction::id).collect();
             disconnect(batch, &lineage, &ids);
@@ -207,6 +213,10 @@ impl<D: Database> ChainManager<D> {
             forget_side_block(&mut batch, height, &id);
         }
         put_tip(&mut batch, &id);
+        if self.store.oldest_body()? > to {
+            // No body is left, but those to come will be there.
+            put_oldest_body(&mut batch, to.next());
+        }
         self.store.write(batch)?;
         self.values.clear();
         self.branches.retain(|_, lineage| lineage.height <= to);

@@ -43,6 +43,9 @@ pub enum OpenError {
         /// The specification's.
         expected: BlockId,
     },
+    /// It holds nothing: whoever was to make it was interrupted.
+    #[error("nothing is in it yet")]
+    Empty,
     /// It holds entries, but not those of a store.
     #[error("not a store: {missing} is missing")]
     NoStore {
@@ -81,6 +84,7 @@ impl<D: Database> Store<D> {
     /// Looks whether it is a store of the format that this program knows, and of the chain of genesis `expected`.
     pub(super) fn check_kind(&self, expected: &BlockId) -> Result<(), OpenError> {
         match self.meta::<u32>(FORMAT_KEY)? {
+            None if self.is_empty()? => return Err(OpenError::Empty),
             None => return Err(OpenError::NoStore { missing: "its format" }),
             Some(FORMAT) => {}
             Some(found) => return Err(OpenError::Newer { found }),

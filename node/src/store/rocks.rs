@@ -73,9 +73,10 @@ impl RocksDatabase {
     /// If there is none and none shall be made, another process holds it, or it is damaged or cannot be read.
     pub fn open(path: &Path, options: RocksOptions) -> Result<Self, DatabaseError> {
         if !path.join("CURRENT").exists() {
+            // Without it, and without anything written, its making was interrupted: it begins anew.
             let shown = path.display().to_string();
             if std::fs::read_dir(path)
-                .is_ok_and(|mut entries| entries.any(|entry| entry.is_ok_and(is_table_or_manifest)))
+                .is_ok_and(|mut entries| entries.any(|entry| entry.is_ok_and(|entry| holds_contents(&entry))))
             {
                 let reason = "CURRENT, which names the manifest, is not there".to_owned();
                 return Err(DatabaseError::Corrupt { path: shown, reason });
@@ -173,11 +174,14 @@ impl RocksDatabase {
     }
 }
 
-/// Whether a folder's entry shows that there was a database.
-fn is_table_or_manifest(entry: std::fs::DirEntry) -> bool {
+/// Whether a folder's entry shows that something was written to a database here: a table, a log that is not empty, or any
+/// list of tables but the first, which is there before CURRENT is.
+fn holds_contents(entry: &std::fs::DirEntry) -> bool {
     let name = entry.file_name();
     let name = name.to_string_lossy();
-    name.starts_with("MANIFEST-") || Path::new(&*name).extension().is_some_and(|extension| extension == "sst")
+    let extension = Path::new(&*name).extension().unwrap_or_default();
+    let log = extension == "log" && entry.metadata().is_ok_and(|file| file.len() > 0);
+    log || extension == "sst" || name.starts_with("MANIFEST-") && name != "MANIFEST-000001"
 }
 
 /// How RocksDB says that another process has the lock, and that this one has it already.

@@ -8,6 +8,8 @@ use clap::{ArgAction, Parser, Subcommand};
 
 use crate::exit::one_line;
 use crate::log::Verbosity;
+#[cfg(feature = "node")]
+use crate::node;
 use crate::{Code, Failure, bench, keys, manual, plot, prove, verify};
 
 /// Plot, check, prove and verify: proof of space-time at hardware speed.
@@ -52,6 +54,12 @@ enum Verb {
         #[command(subcommand)]
         verb: bench::Verb,
     },
+    /// Keeps the chain.
+    #[cfg(feature = "node")]
+    Node {
+        #[command(subcommand)]
+        verb: node::Verb,
+    },
     /// Prints a completion script for a shell.
     Completions {
         /// The shell that will read it.
@@ -77,6 +85,8 @@ impl Cli {
             Verb::Prove(prove) => prove.run(),
             Verb::Verify(verify) => verify.run(),
             Verb::Bench { verb } => bench::run(verb),
+            #[cfg(feature = "node")]
+            Verb::Node { verb } => node::run(verb),
             Verb::Completions { shell } => manual::completions(shell),
             Verb::Man(man) => man.run(),
         }

@@ -17,6 +17,8 @@ pub mod interrupt;
 pub mod keys;
 pub mod manual;
 pub mod network;
+#[cfg(feature = "node")]
+pub mod node;
 pub mod out;
 pub mod plot;
 pub mod prove;

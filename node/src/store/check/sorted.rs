@@ -76,3 +76,53 @@ impl Sorted {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+
+    use super::super::{Span, Totals, Watch};
+    use super::*;
+    use crate::chain::{Address, Amount};
+    use crate::consensus::{GenesisAccount, SpaceTime, Specification};
+    use crate::state::genesis;
+    use crate::store::{MemoryDatabase, Store};
+
+    #[test]
+    fn parts_are_the_whole_whatever_their_number() {
+        let mut specification = Specification::local();
+        let account = |n: u32| {
+            let mut address = Address([7; 20]);
+            address.0[..4].copy_from_slice(&n.to_le_bytes());
+            GenesisAccount { address, balance: Amount(1 + u64::from(n)) }
+        };
+        specification.genesis.accounts = (0..500).map(account).collect();
+        let first = genesis(&specification).expect("a genesis");
+        let (store, _) = Store::open(Arc::new(MemoryDatabase::new()), &first).expect("made");
+        let mut expected: Vec<_> =
+            first.changes.iter().map(|(key, value)| (key.hash(), value_hash(value.as_deref().expect("set")))).collect();
+        expected.sort();
+        let mut walk = Walk {
+            store,
+            parameters: specification.parameters.clone(),
+            engine: SpaceTime::new(&specification),
+            genesis: first,
+            watch: Watch { steps: &mut |_| {}, stop: &AtomicBool::new(false) },
+            span: Span::default(),
+            totals: Totals::default(),
+            findings: Vec::new(),
+            found: 0,
+        };
+        for (values, bits) in [(500, 0), (PART_VALUES + 1, 1), (32 * PART_VALUES, 5), (200 * PART_VALUES, 8)] {
+            let mut sorted = Sorted::new(values);
+            assert_eq!(sorted.bits, bits);
+            let mut found = Vec::new();
+            while let Some(value) = sorted.peek(&mut walk).expect("memory") {
+                found.push((value.hash, value.value));
+                sorted.pop();
+            }
+            assert!(found == expected, "{bits} bits");
+        }
+    }
+}

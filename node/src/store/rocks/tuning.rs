@@ -57,7 +57,8 @@ impl Tuning {
     pub(super) fn database(&self, create: bool) -> Options {
         let mut options = Options::default();
         options.create_if_missing(create);
-        options.create_missing_column_families(create);
+        // The making of a database may have been interrupted between two of them.
+        options.create_missing_column_families(true);
         options.set_paranoid_checks(true);
         options.set_atomic_flush(true);
         options.set_db_write_buffer_size(WRITE_BUFFER_BYTES);

@@ -9,6 +9,17 @@ pub struct Size {
     pub bytes: u64,
 }
 
+impl std::fmt::Display for Size {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Units that `size` reads again as the same number.
+        match self.bytes {
+            bytes if bytes.is_multiple_of(1 << 30) => write!(f, "{}GiB", bytes >> 30),
+            bytes if bytes.is_multiple_of(1 << 20) => write!(f, "{}MiB", bytes >> 20),
+            bytes => bytes.fmt(f),
+        }
+    }
+}
+
 /// Bytes a second, above zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rate {
@@ -70,6 +81,7 @@ mod tests {
         ];
         for (text, bytes) in sizes {
             assert_eq!(size(text), Ok(Size { bytes }), "{text}");
+            assert_eq!(size(&Size { bytes }.to_string()), Ok(Size { bytes }), "{text}");
         }
     }
 

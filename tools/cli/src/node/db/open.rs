@@ -1,0 +1,137 @@
+//! Which chain, and where it is kept.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use spacetime_node::consensus::Specification;
+use spacetime_node::consensus::specification::MAX_SPECIFICATION_BYTES;
+use spacetime_node::manager::{ChainManager, Options};
+use spacetime_node::state::{GenesisBlock, genesis};
+use spacetime_node::store::space::KEEP_FREE_BYTES;
+use spacetime_node::store::{RocksDatabase, RocksOptions, SpaceGuard};
+
+use super::fail::{database_failure, manager_failure};
+use crate::args::{Size, size};
+use crate::{Code, Failure};
+
+/// The database's folder within a node's.
+const FOLDER: &str = "chain";
+
+/// Which chain, and where it is kept.
+#[derive(Debug, Args)]
+pub(super) struct Place {
+    /// The node's folder; its database is the folder `chain` in it.
+    #[arg(long, value_name = "DIR")]
+    pub(super) data: PathBuf,
+    /// The chain, where it is one that this program knows.
+    #[arg(long, value_enum, default_value = "main")]
+    network: Network,
+    /// The chain's specification, where it is another one.
+    #[arg(long, value_name = "FILE", conflicts_with = "network")]
+    chain: Option<PathBuf>,
+}
+
+/// Chains that the program knows.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Network {
+    Main,
+    Test,
+    Local,
+}
+
+/// Room that is left to others.
+#[derive(Debug, Args)]
+pub(super) struct Room {
+    /// Stops before less than this is free on the disk.
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value_t = Size { bytes: KEEP_FREE_BYTES })]
+    free_space: Size,
+}
+
+/// A database that is written to while there is room for it.
+pub(super) type Guarded = SpaceGuard<RocksDatabase>;
+
+impl Place {
+    /// The chain's specification.
+    pub(super) fn specification(&self) -> Result<Specification, Failure> {
+        match (&self.chain, self.network) {
+            (Some(path), _) => read_specification(path),
+            (None, Network::Main) => Ok(Specification::main()),
+            (None, Network::Test) => Ok(Specification::test()),
+            (None, Network::Local) => Ok(Specification::local()),
+        }
+    }
+
+    /// The specification with the block that it makes.
+    pub(super) fn chain(&self) -> Result<(Specification, GenesisBlock), Failure> {
+        let specification = self.specification()?;
+        let genesis = genesis(&specification).map_err(|error| {
+            let name = self.chain.as_deref().unwrap_or(Path::new("specification"));
+            Failure::damaged(format!("{}: {error}", name.display()))
+        })?;
+        Ok((specification, genesis))
+    }
+
+    /// Where the database is.
+    pub(super) fn folder(&self) -> PathBuf {
+        self.data.join(FOLDER)
+    }
+
+    /// Opens a database that is there.
+    pub(super) fn database(&self) -> Result<RocksDatabase, Failure> {
+        self.open(RocksOptions { create: false, sync: true })
+    }
+
+    fn open(&self, options: RocksOptions) -> Result<RocksDatabase, Failure> {
+        RocksDatabase::open(&self.folder(), options).map_err(|error| database_failure(&error))
+    }
+
+    /// Opens the chain in a database that is there, to write to it.
+    pub(super) fn manager(&self, room: &Room, options: Options) -> Result<ChainManager<Guarded>, Failure> {
+        let specification = self.specification()?;
+        self.manage(specification, self.guard(self.database()?, room), options)
+    }
+
+    /// Opens the chain, or begins it. Batches do not wait for the disk: [`RocksDatabase::set_sync`] puts them there.
+    pub(super) fn manager_for_import(
+        &self,
+        room: &Room,
+        options: Options,
+    ) -> Result<(ChainManager<Guarded>, Arc<Guarded>), Failure> {
+        let specification = self.specification()?;
+        let folder = self.folder();
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        let database = self.open(RocksOptions { create: true, sync: false })?;
+        let database = self.guard(database, room);
+        Ok((self.manage(specification, Arc::clone(&database), options)?, database))
+    }
+
+    fn guard(&self, database: RocksDatabase, room: &Room) -> Arc<Guarded> {
+        Arc::new(SpaceGuard::new(database, &self.folder(), room.free_space.bytes))
+    }
+
+    fn manage(
+        &self,
+        specification: Specification,
+        database: Arc<Guarded>,
+        options: Options,
+    ) -> Result<ChainManager<Guarded>, Failure> {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).context("the system gives no random bytes")?;
+        let opened = ChainManager::open(Arc::new(specification), database, seed, options);
+        opened.map_err(|error| manager_failure(&self.folder(), &error))
+    }
+}
+
+fn read_specification(path: &Path) -> Result<Specification, Failure> {
+    let name = path.display();
+    let file = std::fs::File::open(path).with_context(|| format!("cannot open {name}"))?;
+    let mut text = Vec::new();
+    // One byte more than there may be shows that there are too many.
+    let most = MAX_SPECIFICATION_BYTES as u64 + 1;
+    file.take(most).read_to_end(&mut text).with_context(|| format!("cannot read {name}"))?;
+    let text = String::from_utf8(text).map_err(|_| Failure::damaged(format!("{name}: not UTF-8")))?;
+    Specification::parse(&text).map_err(|error| Failure::new(Code::Damaged, format!("{name}: {error}")))
+}

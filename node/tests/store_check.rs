@@ -126,6 +126,28 @@ fn a_store_that_went_back_is_sound() {
     }
 }
 
+#[test]
+fn forks_below_the_oldest_body_are_not_followed_even_while_syncing() {
+    let options = Options { keep_bodies: Some(9) };
+    let Chain { mut fabric, database, tip } = chain(10, 50, options);
+    let specification = Arc::new(fabric.specification.clone());
+    let mut manager = ChainManager::open(specification, Arc::clone(&database), [1; 32], options).expect("a store");
+    assert!(manager.is_syncing());
+    let at = |height| manager.store().id_at(Height(height)).expect("memory").expect("on the best chain");
+    let height = manager.tip().height.0;
+    let (deep, shallow) = (at(height - 12), at(height - 9));
+    // Twice as long as what it would replace.
+    let branch = fabric.chain(&deep, 24, 0);
+    let outcome = manager.submit(branch.iter().map(|id| fabric.block(id).clone()), NOW_MS).expect("no damage");
+    assert!(outcome.verdicts.iter().all(|(_, verdict)| *verdict != Verdict::Connected));
+    assert_eq!(manager.tip().id, tip);
+    let branch = fabric.chain(&shallow, 24, 0);
+    manager.submit(branch.iter().map(|id| fabric.block(id).clone()), NOW_MS).expect("no damage");
+    assert_eq!(Some(&manager.tip().id), branch.last(), "the control: all that it takes is there");
+    let report = walk(&database, &fabric.specification).expect("a store");
+    assert!(report.is_sound(), "{}", list(&report));
+}
+
 /// Does `damage` to some entries of every column, one at a time, and expects that each time it is found there.
 fn every_column(name: &str, damage: impl Fn(&mut Batch, Column, &Entry, &mut Random)) {
     let Chain { fabric, database, .. } = chain(4, 40, Options::default());

@@ -215,6 +215,8 @@ impl<D: Database> ChainManager<D> {
                 Err(Fault::State(error)) => return Err(error.into()),
             }
         }
+        // Totals cost less than rows.
+        let changes = execution.finish(coinbase(&block.transactions)?)?;
         let requests: Vec<_> = openings.iter().map(|(_, claim)| claim.request).collect();
         for ((index, claim), grown) in openings.into_iter().zip(self.verifier.cells(&requests)) {
             if claim.cell != grown {
@@ -222,7 +224,7 @@ impl<D: Database> ChainManager<D> {
                 return Err(BlockError::Transaction { index, error }.into());
             }
         }
-        execution.finish(coinbase(&block.transactions)?)
+        Ok(changes)
     }
 
     /// Transactions of abandoned blocks that may be wanted again: all but coinbases.

@@ -32,7 +32,7 @@ impl MemoryPlot {
         let indices: Vec<_> = (0..rows).map(RowIndex).collect();
         let mut cells = vec![[0; 32]; shape.columns() * indices.len()];
         Grower::new(backend, shape).grow(&key, &indices, &mut cells);
-        Self::of_cells(parameters, miner_key, seed, rows, cells)
+        Self { key, miner_key, seed, rows, cells, column_roots: Vec::new(), root: [0; 32] }.hashed()
     }
 
     /// A plot of which no cell was grown: its paths hold, its rows do not.
@@ -41,19 +41,29 @@ impl MemoryPlot {
     /// If `rows` is 0.
     #[must_use]
     pub fn forge(parameters: &Parameters, miner_key: MinerKey, seed: [u8; 32], rows: u64) -> Self {
-        let mut cells = Self::grow(parameters, miner_key, seed, rows).cells;
-        cells.iter_mut().for_each(|cell| cell[0] ^= 1);
-        Self::of_cells(parameters, miner_key, seed, rows, cells)
+        let mut plot = Self::grow(parameters, miner_key, seed, rows);
+        plot.cells.iter_mut().for_each(|cell| cell[0] ^= 1);
+        plot.hashed()
     }
 
-    fn of_cells(parameters: &Parameters, miner_key: MinerKey, seed: [u8; 32], rows: u64, cells: Vec<Cell>) -> Self {
-        let (shape, backend) = (parameters.shape(), Backend::fastest());
-        let key = plot_key(parameters, &miner_key, &seed);
-        let depth = tree::ceil_log2(rows);
-        let column_roots: Vec<_> =
-            cells.chunks_exact(rows as usize).map(|column| tree::root(backend, column, 0, depth)).collect();
-        let root = tree::root(backend, &column_roots, depth, u32::from(shape.log2_columns()));
-        Self { key, miner_key, seed, rows, cells, column_roots, root }
+    /// The plot with one row of which no cell was grown.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    #[must_use]
+    pub fn with_forged_row(mut self, row: u64) -> Self {
+        let rows = self.rows as usize;
+        self.cells.chunks_exact_mut(rows).for_each(|column| column[row as usize][0] ^= 1);
+        self.hashed()
+    }
+
+    /// The plot with the roots of its cells.
+    fn hashed(self) -> Self {
+        let (backend, depth) = (Backend::fastest(), tree::ceil_log2(self.rows));
+        let columns = self.cells.chunks_exact(self.rows as usize);
+        let column_roots: Vec<_> = columns.map(|column| tree::root(backend, column, 0, depth)).collect();
+        let root = tree::root(backend, &column_roots, depth, tree::ceil_log2(column_roots.len() as u64));
+        Self { column_roots, root, ..self }
     }
 
     /// Its key, by which the registry knows it.

@@ -92,33 +92,13 @@ pub enum HeaderError {
         /// The chain's reorg limit.
         limit: u64,
     },
-    /// Its branch could not outweigh the tip's parent (§7).
-    #[error("its branch could not outweigh the tip's parent")]
-    TooLight,
-    /// It runs further ahead of what is executed than plots' maturity lets judge (§7).
-    #[error("height {height} is more than {limit} ahead of height {known}, the last whose state is known")]
-    TooFarAhead {
-        /// The header's.
-        height: Height,
-        /// The last executed height on its branch.
-        known: Height,
-        /// How far it may be ahead.
-        limit: u64,
-    },
 }
 
 impl HeaderError {
     /// Whether it speaks against the header for good.
     #[must_use]
     pub fn condemns(&self) -> bool {
-        !matches!(
-            self,
-            Self::Early { .. }
-                | Self::ProofId { .. }
-                | Self::TooDeep { .. }
-                | Self::TooLight
-                | Self::TooFarAhead { .. }
-        )
+        !matches!(self, Self::Early { .. } | Self::ProofId { .. } | Self::TooDeep { .. })
     }
 }
 

@@ -3,10 +3,12 @@
 //!
 //! Everything is encoded with borsh: fields in the order they are declared in,
 //! integers little-endian, byte arrays as they are, lists with a count of four
-//! bytes before them, options with a byte 0 or 1. Hashes, keys, targets and
-//! scores are byte arrays, the last two big-endian numbers. An object's id is
+//! bytes before them, options with a byte 0 or 1, truths as a byte 0 or 1, texts
+//! as lists of their bytes in UTF-8. Hashes, keys, targets and scores are byte
+//! arrays, the last two big-endian numbers. An object's id is
 //! `H_"spacetime/<name>/v1"` over its encoding; the names are `header`, `proof`
-//! and `transaction`.
+//! and `transaction`. `node/tests/data/golden.json` has one of each, and
+//! `golden.py` beside it makes them again from these words.
 
 pub mod address;
 mod block;

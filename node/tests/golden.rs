@@ -17,7 +17,7 @@ use spacetime_node::chain::{
     RegisterPlot, RetirePlot, Signatures, Transaction, Transfer, proof_id, transaction_root,
 };
 use spacetime_node::consensus::{
-    Beacon, Difficulty, GenesisAccount, GenesisPlot, Lineage, Specification, Weight, reveal_message,
+    Beacon, Difficulty, Emission, GenesisAccount, GenesisPlot, Lineage, Schedule, Specification, Weight, reveal_message,
 };
 use spacetime_node::state::genesis::parameters_hash;
 use spacetime_node::state::tree::value_hash;
@@ -199,6 +199,22 @@ fn lineage() -> Lineage {
     }
 }
 
+/// An emission of each schedule.
+fn emissions() -> Json {
+    let schedules = [
+        ("fixed", Schedule::Fixed { initial_reward: Amount(0x91) }),
+        ("halving", Schedule::Halving { initial_reward: Amount(0x92), interval: 0x93 }),
+        ("linear", Schedule::Linear { initial_reward: Amount(0x94), decay_per_block: Amount(0x95) }),
+        ("exponential", Schedule::Exponential { initial_reward: Amount(0x96), ratio_q64: 0x97 }),
+        ("table", Schedule::Table { steps: vec![(0x98, Amount(0x99)), (0x9a, Amount(0x9b))] }),
+    ];
+    let emission = |(name, schedule): (&str, Schedule)| {
+        let emission = Emission { schedule, reward_floor: Amount(0x9c), emission_cap: Some(Amount(0x9d)) };
+        (name.to_owned(), hex(bytes(&emission)))
+    };
+    Json::Object(schedules.into_iter().map(emission).collect())
+}
+
 fn chain(specification: &Specification) -> Json {
     let first = genesis(specification).expect("the specification makes a genesis");
     let state: Map<String, Json> = first
@@ -278,6 +294,7 @@ fn vectors() -> Json {
         "state": state,
         "account": { "key": hex(key), "address": hex(key.address()), "text": key.address().encode("st") },
         "reveal": hex(reveal_message(&GENESIS, &spacetime_kernels::Challenge([0x85; 32]))),
+        "emissions": emissions(),
         "chains": specifications.iter().map(chain).collect::<Vec<_>>(),
     })
 }

@@ -93,7 +93,7 @@ pub struct Emission {
     pub emission_cap: Option<Amount>,
 }
 
-/// How the reward goes down with the height.
+/// How the reward goes down with the height. Borsh: a byte, 0 to 4 in the order given here, then the fields.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Schedule {

@@ -134,6 +134,32 @@ def state_root(state):
     return tree_root([(key, sha256(b"JMT::LeafNode" + key + value)) for key, value in hashed])
 
 
+def text(words):
+    return items([bytes([byte]) for byte in words.encode()])
+
+
+def u64s(*numbers):
+    return b"".join(map(u64, numbers))
+
+
+SCHEDULES = {
+    "fixed": b"\0" + u64(0x91),
+    "halving": b"\1" + u64s(0x92, 0x93),
+    "linear": b"\2" + u64s(0x94, 0x95),
+    "exponential": b"\3" + u64s(0x96, 0x97),
+    "table": b"\4" + items([u64s(0x98, 0x99), u64s(0x9A, 0x9B)]),
+}
+
+
+def local_parameters():
+    """PROTOCOL section 11, column local, in the order of the code."""
+    plots = text("local") + text("lst") + bytes([6, 5]) + u64(16)
+    times = u64s(1000, 600, 100, 4) + bytes([4, 5]) + u64s(20, 16, 50, 100)
+    blocks = u32(4) + u64(60) + u32(8) + option(None) + u64(10) + u32(1 << 20) + u32(4096)
+    emission = b"\0" + u64(5_000_000_000) + u64(0) + option(None)
+    return plots + times + blocks + u64s(0, 0) + emission
+
+
 WRONG = []
 
 
@@ -194,6 +220,10 @@ def main(path):
         check(f"{name}: value hash", found["value_hash"], sha256(value))
     check("address", golden["account"]["address"], sha256(bytes.fromhex(golden["account"]["key"]))[:20])
     check("reveal", golden["reveal"], GENESIS + tagged("spacetime/reveal/v1", b"\x85" * 32))
+    for name, made in SCHEDULES.items():
+        # Floor and cap follow.
+        check(f"emission: {name}", golden["emissions"][name], made + u64(0x9C) + option(u64(0x9D)))
+    check("local: parameters", golden["chains"][2]["parameters"], local_parameters())
     for chain in golden["chains"]:
         check_chain(chain)
     for line in WRONG:

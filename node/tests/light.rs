@@ -197,7 +197,7 @@ fn refused(fabric: &Fabric, ids: &[BlockId], bad: LightHeader, now_ms: u64) -> L
     let mut client = client(fabric);
     client.extend(&lights(fabric, before), LATER_MS).expect("a good chain");
     let tip = client.tip().clone();
-    let error = client.extend(&[bad.clone()], now_ms).expect_err("a bad header");
+    let error = client.extend(std::slice::from_ref(&bad), now_ms).expect_err("a bad header");
     assert_eq!(client.tip(), &tip);
     // All or none.
     let newest = ids.len() as u64 - 1;
@@ -290,7 +290,7 @@ fn judged(fabric: &Fabric, ids: &[BlockId], miner: usize, plot: &MemoryPlot) -> 
     let bad = light(fabric, &block);
     let mut client = client(fabric);
     client.extend(&lights(fabric, ids), LATER_MS).expect("a good chain");
-    let result = client.extend(&[bad.clone()], LATER_MS);
+    let result = client.extend(std::slice::from_ref(&bad), LATER_MS);
     (bad, result)
 }
 

@@ -11,8 +11,10 @@ use super::rows::RowMemo;
 use super::rules::{CheckedHeader, HeaderError, SignatureClaim, Signer, TransactionError, header_claims};
 use super::{BlockId, Header, Transaction, bls, ed25519, rules};
 
-/// Signatures in one batch: more share the final exponentiation with more others, fewer keep all cores busy.
-const CLAIMS_PER_BATCH: usize = 64;
+/// Most signatures in one batch: more would share the final exponentiation with more others, but gain little.
+const MAX_BATCH: usize = 64;
+/// Fewer than these are not worth another thread.
+const MIN_BATCH: usize = 8;
 
 /// A header whose cheap rules hold.
 #[derive(Clone, Copy, Debug)]
@@ -102,7 +104,7 @@ impl Verifier {
 
     /// Whether each signature holds.
     fn claims(&self, claims: &[SignatureClaim]) -> Vec<bool> {
-        claims.par_chunks(CLAIMS_PER_BATCH).flat_map_iter(|claims| self.batch(claims)).collect()
+        claims.par_chunks(batch_size(claims.len())).flat_map_iter(|claims| self.batch(claims)).collect()
     }
 
     fn batch(&self, claims: &[SignatureClaim]) -> Vec<bool> {
@@ -145,4 +147,10 @@ impl Verifier {
         let count = self.batches.fetch_add(1, Ordering::Relaxed);
         Sha256::new().chain_update(self.seed).chain_update(count.to_le_bytes()).finalize().into()
     }
+}
+
+/// How many of `claims` signatures go into one batch, so that all threads have equally many.
+fn batch_size(claims: usize) -> usize {
+    let batches = claims.div_ceil(MAX_BATCH).max(1).next_multiple_of(rayon::current_num_threads());
+    claims.div_ceil(batches).max(MIN_BATCH)
 }

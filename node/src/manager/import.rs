@@ -14,7 +14,7 @@ const MAX_PIECE: u64 = 256;
 /// A piece ends with the block that exceeds this: blocks may be large.
 const MAX_PIECE_BYTES: usize = 8 << 20;
 /// Pieces in flight: one is verified while the one before it is executed and the next one waits.
-const PIECES: usize = 2;
+const PIECES: usize = 3;
 
 /// What an import did.
 #[derive(Debug, Default)]
@@ -89,7 +89,7 @@ impl<D: Database> ChainManager<D> {
         now_ms: u64,
         mut see: impl FnMut(u64) -> bool,
     ) -> Result<ImportReport, E> {
-        // Two pieces together must not run further ahead of the state than plots' maturity lets judge.
+        // All pieces together must not run further ahead of the state than plots' maturity lets judge.
         let longest = (self.parameters().plot_maturity / (PIECES as u64 + 1)).clamp(1, MAX_PIECE) as usize;
         let verifier = self.verifier.clone();
         let mut blocks = blocks.into_iter();

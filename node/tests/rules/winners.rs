@@ -108,8 +108,14 @@ fn at_the_fork() -> Trial {
     let fabric = &chain.fabric;
     let height = Height(LIFETIME + 3);
     let mut cases = Vec::new();
-    let mut add = |what: &str, miner: usize, plot: &MemoryPlot, error| {
-        cases.push(Case::new(what, chain.won_by(miner, plot), error));
+    let mut add = |what: &str, miner: usize, plot: &MemoryPlot, error: BlockError| {
+        let block = chain.won_by(miner, plot);
+        // Execution would say the same of a signed block: that the state at the fork is asked first, and no row is
+        // grown, shows where the signature does not hold either.
+        let mut unsigned = block.clone();
+        unsigned.header.signature = unsigned.header.reveal;
+        cases.push(Case::new(format!("{what}, unsigned"), unsigned, error.clone()));
+        cases.push(Case::new(what, block, error));
     };
     add("a plot that nobody registered", 0, &unknown, BlockError::UnknownPlot { plot_id: unknown.id() });
     let own = &fabric.miners[0].plots[0];

@@ -140,7 +140,7 @@ impl<D: Database> ChainManager<D> {
             syncing: true,
         };
         manager.load_branches()?;
-        manager.set_tip(manager.tip.clone())?;
+        manager.parent_weight = manager.parent_weight_of(&manager.tip)?;
         let mut events = Vec::new();
         manager.settle(&mut events)?;
         Ok(manager)
@@ -158,13 +158,12 @@ impl<D: Database> ChainManager<D> {
         Ok(())
     }
 
-    fn set_tip(&mut self, tip: Lineage) -> Result<(), StoreError> {
-        self.parent_weight = match tip.height {
+    /// What no branch weighs that is worth a row beside the best chain up to `tip`.
+    fn parent_weight_of(&self, tip: &Lineage) -> Result<Weight, StoreError> {
+        Ok(match tip.height {
             Height(0) => tip.weight,
             _ => self.lineage_of(&tip.parent)?.map_or(tip.weight, |parent| parent.weight),
-        };
-        self.tip = tip;
-        Ok(())
+        })
     }
 
     /// The chain's specification.

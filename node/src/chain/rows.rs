@@ -21,6 +21,7 @@ type Row = Arc<[Cell]>;
 #[derive(Debug)]
 pub struct RowMemo {
     shape: Shape,
+    capacity: NonZeroUsize,
     rows: Mutex<LruCache<RowId, Row>>,
 }
 
@@ -30,15 +31,21 @@ impl RowMemo {
     pub fn new(shape: Shape) -> Self {
         let row_bytes = shape.columns() * size_of::<Cell>();
         let capacity = NonZeroUsize::new(MEMORY_BYTES / row_bytes).unwrap_or(NonZeroUsize::MIN);
-        Self { shape, rows: Mutex::new(LruCache::new(capacity)) }
+        Self { shape, capacity, rows: Mutex::new(LruCache::new(capacity)) }
     }
 
-    /// The cells that `requests` name, in their order.
+    /// The cells that `requests` name, in their order. However many they are, no more rows than are remembered, or
+    /// than all cores grow at once, are held beside those.
     ///
     /// # Panics
     /// If a column is not below `2^p`.
     #[must_use]
     pub fn cells(&self, requests: &[CellRequest]) -> Vec<Cell> {
+        let at_once = self.capacity.get().max(Backend::fastest().lanes() * rayon::current_num_threads());
+        requests.chunks(at_once).flat_map(|requests| self.cells_at_once(requests)).collect()
+    }
+
+    fn cells_at_once(&self, requests: &[CellRequest]) -> Vec<Cell> {
         let mut rows: HashMap<RowId, Row> = HashMap::new();
         let mut missing: Vec<RowId> = Vec::new();
         {
@@ -99,6 +106,23 @@ mod tests {
         expected.swap(0, 1);
         assert_ne!(memo.cells(&requests), expected);
         assert!(memo.cells(&[]).is_empty());
+    }
+
+    #[test]
+    fn more_rows_than_are_remembered_are_grown_piece_by_piece() {
+        let shape = Shape::new(16, 1).unwrap();
+        let memo = RowMemo::new(shape);
+        assert_eq!(memo.capacity.get(), 16);
+        let count = 2 * Backend::fastest().lanes().max(16) as u32 * rayon::current_num_threads() as u32 + 3;
+        let request = |n: u32| CellRequest {
+            key: PlotKey([9; 32]),
+            row: RowIndex(u64::from(n % (count - 2))),
+            column: ColumnIndex(n * 4093 % 65536),
+        };
+        let requests: Vec<_> = (0..count).map(request).collect();
+        let mut expected = vec![[0; 32]; requests.len()];
+        Grower::new(Backend::PORTABLE, shape).grow_cells(&requests, &mut expected);
+        assert_eq!(memo.cells(&requests), expected);
     }
 
     #[test]

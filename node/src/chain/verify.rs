@@ -56,22 +56,27 @@ impl Verifier {
         self.rows.cells(requests)
     }
 
-    /// Checks headers' signatures, and then the rows of those that hold.
+    /// Checks headers' signatures alone.
     #[must_use]
-    pub fn headers(&self, headers: &[HeaderCheck<'_>]) -> Vec<Result<(), HeaderError>> {
+    pub fn are_signed(&self, headers: &[HeaderCheck<'_>]) -> Vec<Result<(), HeaderError>> {
         let claims: Vec<_> = headers
             .iter()
             .flat_map(|check| header_claims(check.header, &self.genesis, check.checked.reveal_message.to_vec()))
             .collect();
         let hold = self.claims(&claims);
-        let mut results: Vec<_> = hold
-            .chunks_exact(2)
+        hold.chunks_exact(2)
             .zip(claims.chunks_exact(2))
             .map(|(hold, claims)| match hold.iter().position(|hold| !hold) {
                 Some(broken) => Err(HeaderError::Signature(claims[broken].rule)),
                 None => Ok(()),
             })
-            .collect();
+            .collect()
+    }
+
+    /// Checks headers' signatures, and then the rows of those that hold.
+    #[must_use]
+    pub fn headers(&self, headers: &[HeaderCheck<'_>]) -> Vec<Result<(), HeaderError>> {
+        let mut results = self.are_signed(headers);
         let good: Vec<_> = (0..headers.len()).filter(|index| results[*index].is_ok()).collect();
         let requests: Vec<_> = good.iter().map(|index| headers[*index].checked.request).collect();
         for (index, grown) in good.into_iter().zip(self.cells(&requests)) {

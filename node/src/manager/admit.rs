@@ -21,6 +21,12 @@ pub struct Candidate {
     pub checked: CheckedHeader,
 }
 
+impl Candidate {
+    fn header_check(&self) -> HeaderCheck<'_> {
+        HeaderCheck { header: &self.block.header, leaf: self.block.proof.leaf, checked: &self.checked }
+    }
+}
+
 /// What became of the blocks that were handed in, and of those that waited for them.
 #[derive(Debug, Default)]
 pub struct Admission {
@@ -36,14 +42,7 @@ pub struct Admission {
 /// `candidates`.
 #[must_use]
 pub fn verify(verifier: &Verifier, candidates: &[Candidate]) -> Vec<Result<(), BlockError>> {
-    let headers: Vec<_> = candidates
-        .iter()
-        .map(|candidate| HeaderCheck {
-            header: &candidate.block.header,
-            leaf: candidate.block.proof.leaf,
-            checked: &candidate.checked,
-        })
-        .collect();
+    let headers: Vec<_> = candidates.iter().map(Candidate::header_check).collect();
     let mut results: Vec<Result<(), BlockError>> =
         verifier.headers(&headers).into_iter().map(|result| result.map_err(BlockError::Header)).collect();
     let mut places = Vec::new();
@@ -124,7 +123,7 @@ impl<D: Database> ChainManager<D> {
             Err(refusal) => return Ok(Some(self.refuse(id, refusal))),
         };
         if !self.may_fork_at(fork)? {
-            return Ok(Some(self.too_deep(id, fork, admission)));
+            return Ok(Some(self.too_deep(&candidate, fork, admission)?));
         }
         let offered = &candidate.checked.lineage;
         let ahead = offered.height.0 - fork.0 > self.parameters().plot_maturity;
@@ -221,25 +220,54 @@ impl<D: Database> ChainManager<D> {
     }
 
     /// Whether forks at this height are followed: not deeper than the limit, but for the initial sync, and never
-    /// below the oldest state that is kept.
+    /// below what is kept.
     pub(super) fn may_fork_at(&self, fork: Height) -> Result<bool, StoreError> {
-        if !too_deep(self.tip.height, fork, self.parameters().reorg_limit) {
+        if fork == self.tip.height {
             return Ok(true);
         }
-        // Abandoned blocks stay beside the chain, whole.
-        Ok(self.syncing && fork >= self.store.oldest_state()? && fork.next() >= self.store.oldest_body()?)
+        let followed = self.syncing || !too_deep(self.tip.height, fork, self.parameters().reorg_limit);
+        Ok(followed && fork >= self.oldest_fork()?)
     }
 
-    fn too_deep(&mut self, id: BlockId, fork: Height, admission: &mut Admission) -> Verdict {
-        self.raise_alarm(id, fork, &mut admission.events);
+    /// The oldest block that can be returned to with those above it kept beside, whole.
+    fn oldest_fork(&self) -> Result<Height, StoreError> {
+        let below_bodies = Height(self.store.oldest_body()?.0.saturating_sub(1));
+        Ok(below_bodies.max(self.store.oldest_state()?))
+    }
+
+    fn too_deep(
+        &mut self,
+        candidate: &Candidate,
+        fork: Height,
+        admission: &mut Admission,
+    ) -> Result<Verdict, StoreError> {
+        if !self.is_alarmed(fork) && self.deserves_alarm(candidate, fork)? {
+            self.raise_alarm(candidate.checked.lineage.id, fork, &mut admission.events);
+        }
         let limit = self.parameters().reorg_limit;
         let depth = self.tip.height.0 - fork.0;
-        Verdict::Refused(Refusal::Rule(HeaderError::TooDeep { fork, depth, limit }.into()))
+        Ok(Verdict::Refused(Refusal::Rule(HeaderError::TooDeep { fork, depth, limit }.into())))
+    }
+
+    /// Whether a header that is not followed was won: by a plot that is known, and signed. Anybody can make others,
+    /// and no row is grown for any.
+    fn deserves_alarm(&self, candidate: &Candidate, fork: Height) -> Result<bool, StoreError> {
+        let Header { miner_key, plot_id, height, .. } = candidate.block.header;
+        let key = Hash(plot_key(self.parameters(), &miner_key, &candidate.block.proof.seed).0);
+        let oldest = self.store.oldest_state()?;
+        let plot = Ledger::new(self.store.state(fork.max(oldest))).plot(key)?;
+        let could_win =
+            plot.is_some_and(|plot| plot.plot_id == plot_id && plot.mature_from.is_some_and(|from| from <= height));
+        Ok(could_win && self.verifier.are_signed(&[candidate.header_check()])[0].is_ok())
+    }
+
+    fn is_alarmed(&self, fork: Height) -> bool {
+        self.alarms.iter().any(|alarm| alarm.fork == fork)
     }
 
     /// One alarm a fork, however many blocks come of it.
     pub(super) fn raise_alarm(&mut self, block: BlockId, fork: Height, events: &mut Vec<Event>) {
-        if self.alarms.iter().any(|alarm| alarm.fork == fork) {
+        if self.is_alarmed(fork) {
             return;
         }
         let alarm = Alarm { fork, tip: self.tip.height, block };

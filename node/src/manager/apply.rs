@@ -142,13 +142,21 @@ impl<D: Database> ChainManager<D> {
             return Ok(Verdict::Orphan { parent });
         }
         let mut batch = Batch::default();
-        if self.branches.len() >= MAX_BRANCH_BLOCKS && !self.make_room(&mut batch, &lineage) {
-            return Ok(Verdict::Refused(Refusal::Branches { limit: MAX_BRANCH_BLOCKS }));
+        let mut dropped = None;
+        if self.branches.len() >= MAX_BRANCH_BLOCKS {
+            let Some(lightest) = self.lightest_beside(&lineage) else {
+                return Ok(Verdict::Refused(Refusal::Branches { limit: MAX_BRANCH_BLOCKS }));
+            };
+            forget_side_block(&mut batch, lightest.height, &lightest.id);
+            dropped = Some(lightest.id);
         }
         let (stored, body) = split(candidate.block, lineage.clone());
         put_block(&mut batch, &stored, &body);
         mark_side_block(&mut batch, lineage.height, &lineage.id);
         self.store.write(batch)?;
+        if let Some(dropped) = dropped {
+            self.branches.remove(&dropped);
+        }
         let id = lineage.id;
         let better = self.engine.prefer(&self.tip, &lineage);
         self.branches.insert(id, lineage);
@@ -161,15 +169,11 @@ impl<D: Database> ChainManager<D> {
         })
     }
 
-    /// Forgets the lightest last block of a branch, if it is lighter than `lineage`.
-    fn make_room(&mut self, batch: &mut Batch, lineage: &Lineage) -> bool {
-        let lightest = self.branch_tips().into_iter().min_by_key(|tip| tip.weight).cloned();
-        let Some(lightest) = lightest.filter(|tip| tip.weight < lineage.weight && tip.id != lineage.parent) else {
-            return false;
-        };
-        forget_side_block(batch, lightest.height, &lightest.id);
-        self.branches.remove(&lightest.id);
-        true
+    /// The lightest last block of a branch, which makes room for `lineage` unless it is heavier. Of equals any goes: a
+    /// miner can sign as many blocks of one epoch as it likes, and they must not keep others out.
+    fn lightest_beside(&self, lineage: &Lineage) -> Option<Lineage> {
+        let others = self.branch_tips().into_iter().filter(|tip| tip.id != lineage.parent);
+        others.min_by_key(|tip| tip.weight).filter(|tip| tip.weight <= lineage.weight).cloned()
     }
 
     /// Executes a block on its parent's state. The outer error is the store's, the inner one the block's.

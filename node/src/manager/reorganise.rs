@@ -89,7 +89,10 @@ impl<D: Database> ChainManager<D> {
             kept.extend(ids);
         }
         put_tip(&mut batch, &best.id);
+        // Read before, so that nothing comes between what is written and what this manager holds for its tip.
+        let parent_weight = self.parent_weight_of(best)?;
         self.store.write(batch)?;
+        (self.tip, self.parent_weight) = (best.clone(), parent_weight);
         self.values.clear();
 
         let mut returned = Vec::new();
@@ -102,7 +105,6 @@ impl<D: Database> ChainManager<D> {
         }
         let adopted: Vec<_> = branch.iter().map(|adopted| adopted.lineage.id).collect();
         self.branches.retain(|id, _| !adopted.contains(id));
-        self.set_tip(best.clone())?;
         // In a batch of its own: it looks at versions that were not there before.
         let mut batch = Batch::default();
         self.prune(&mut batch, self.tip.height)?;
@@ -217,11 +219,12 @@ impl<D: Database> ChainManager<D> {
             // No body is left, but those to come will be there.
             put_oldest_body(&mut batch, to.next());
         }
+        let parent_weight = self.parent_weight_of(&tip)?;
         self.store.write(batch)?;
+        (self.tip, self.parent_weight) = (tip, parent_weight);
         self.values.clear();
         self.branches.retain(|_, lineage| lineage.height <= to);
         self.admitted.clear();
-        self.set_tip(tip)?;
         Ok(())
     }
 }

@@ -20,6 +20,8 @@ struct Inner {
     writes_left: Option<u64>,
     /// Reads fail while it is set.
     unreadable: bool,
+    /// Writes after which reads begin to fail.
+    readable_writes: Option<u64>,
 }
 
 impl MemoryDatabase {
@@ -37,6 +39,11 @@ impl MemoryDatabase {
     /// Lets every read fail, or no longer.
     pub fn fail_reads(&self, fail: bool) {
         self.exclusive().unreadable = fail;
+    }
+
+    /// Lets every read fail once `writes` more writes have succeeded.
+    pub fn fail_reads_after(&self, writes: u64) {
+        self.exclusive().readable_writes = Some(writes);
     }
 
     /// A second database with the same contents, which no fault was injected into: what a restart would find.
@@ -139,6 +146,12 @@ impl Database for MemoryDatabase {
                         entries.append(&mut after);
                     }
                 }
+            }
+        }
+        if let Some(left) = inner.readable_writes.take() {
+            match left.saturating_sub(1) {
+                0 => inner.unreadable = true,
+                left => inner.readable_writes = Some(left),
             }
         }
         Ok(())

@@ -60,6 +60,30 @@ fn a_manager_goes_on_after_a_write_that_failed() {
 }
 
 #[test]
+fn a_manager_knows_its_tip_when_reads_fail_behind_a_change_of_branches() {
+    let mut fabric = Fabric::default();
+    let trunk = fabric.chain(&fabric.genesis_id(), 5, 1);
+    let one = fabric.chain(&trunk[4], 2, 1);
+    let two = fabric.chain(&trunk[4], 6, 1);
+    let (mut straight, other) = fresh(&fabric);
+    submit(&mut straight, blocks(&fabric, trunk.iter().chain(&two)), LATER_MS);
+    let (mut manager, database) = fresh(&fabric);
+    submit(&mut manager, blocks(&fabric, trunk.iter().chain(&one)), LATER_MS);
+    let mut failures = 0;
+    for id in &two {
+        // A block beside the chain is one write, and the change to its branch the second.
+        database.fail_reads_after(2);
+        failures += u32::from(manager.submit(blocks(&fabric, [id]), LATER_MS).is_err());
+        database.fail_reads(false);
+        assert_eq!(manager.tip().id, manager.store().tip().expect("memory can be read"), "{failures} failures");
+    }
+    assert!(failures > 0, "some reads failed");
+    submit(&mut manager, blocks(&fabric, &two), LATER_MS);
+    assert_eq!(manager.tip(), straight.tip());
+    assert_eq!(decided(&database), decided(&other));
+}
+
+#[test]
 fn reads_that_fail_condemn_nobody() {
     let mut fabric = Fabric::default();
     let ids = fabric.chain(&fabric.genesis_id(), 5, 1);

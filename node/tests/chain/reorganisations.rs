@@ -156,6 +156,59 @@ fn a_fork_below_the_limit_raises_an_alarm_and_is_not_followed() {
 }
 
 #[test]
+fn headers_that_nobody_won_raise_no_alarm() {
+    let mut fabric = Fabric::default();
+    let trunk = fabric.chain(&fabric.genesis_id(), 30, 0);
+    let deep = fabric.extend(&trunk[9], Vec::new());
+    let now = clock_at(&fabric, &trunk[29]);
+    let (mut manager, _) = fresh(&fabric);
+    submit(&mut manager, blocks(&fabric, &trunk), now);
+    submit(&mut manager, Vec::new(), now);
+    assert!(!manager.is_syncing());
+    // Somebody else's win, with a field changed that nobody signed.
+    let mut unsigned = fabric.block(&deep).clone();
+    unsigned.header.state_root.0[0] ^= 1;
+    let outcome = submit(&mut manager, vec![unsigned], now);
+    assert!(
+        matches!(
+            outcome.verdicts[..],
+            [(_, Verdict::Refused(Refusal::Rule(BlockError::Header(HeaderError::TooDeep { .. }))))]
+        ),
+        "{:?}",
+        outcome.verdicts
+    );
+    assert!(outcome.events.is_empty() && manager.alarms().is_empty());
+    submit(&mut manager, blocks(&fabric, [&deep]), now);
+    assert_eq!(manager.alarms().len(), 1, "the control");
+}
+
+#[test]
+fn forks_below_what_is_kept_are_not_followed_and_nobody_is_condemned() {
+    let mut fabric = Fabric::default();
+    let trunk = fabric.chain(&fabric.genesis_id(), 30, 1);
+    let fork = fabric.chain(&trunk[11], 9, 1);
+    let (mut manager, database) = fresh(&fabric);
+    submit(&mut manager, blocks(&fabric, &trunk), LATER_MS);
+    // States from 14 on are kept: after going back, forks within the limit reach below.
+    manager.rewind(Height(16)).expect("the state is kept");
+    let now = clock_at(&fabric, &trunk[15]);
+    submit(&mut manager, Vec::new(), now);
+    assert!(!manager.is_syncing());
+    let outcome = submit(&mut manager, blocks(&fabric, &fork), now + 1_000_000);
+    let too_deep = |verdict: &Verdict| {
+        matches!(verdict, Verdict::Refused(Refusal::Rule(BlockError::Header(HeaderError::TooDeep { .. }))))
+    };
+    assert!(outcome.verdicts.iter().any(|(id, verdict)| *id == fork[0] && too_deep(verdict)), "{outcome:?}");
+    assert_eq!(manager.tip().id, trunk[15]);
+    // Elsewhere the same blocks are good, and here they are once the chain is taken anew.
+    submit(&mut manager, blocks(&fabric, &trunk), LATER_MS);
+    assert_eq!(manager.tip().id, trunk[29]);
+    assert_eq!(open(&fabric, &Arc::new(database.reopened())).tip(), manager.tip());
+    let verdict = verdict(&mut manager, fabric.block(&fork[0]), LATER_MS);
+    assert!(!matches!(verdict, Verdict::Refused(Refusal::Condemned { .. })), "{verdict:?}");
+}
+
+#[test]
 fn deep_forks_are_followed_while_syncing_as_far_as_states_are_kept() {
     let mut fabric = Fabric::default();
     let trunk = fabric.chain(&fabric.genesis_id(), 30, 0);

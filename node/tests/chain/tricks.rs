@@ -127,6 +127,32 @@ fn orphans_are_bounded_and_the_oldest_make_room() {
 }
 
 #[test]
+fn a_miner_who_signs_thousands_of_blocks_for_one_epoch_keeps_no_branch_out() {
+    let mut fabric = Fabric::default();
+    let trunk = fabric.chain(&fabric.genesis_id(), 3, 0);
+    let held = fabric.extend(&trunk[2], Vec::new());
+    let (mut manager, _) = fresh(&fabric);
+    submit(&mut manager, blocks(&fabric, trunk.iter().chain([&held])), LATER_MS);
+    // Blocks of one win: they differ in what their coinbases say beside.
+    let twin = |number: u32| {
+        let mut twin = fabric.block(&held).clone();
+        let Payload::Coinbase(coinbase) = &mut twin.transactions[0].payload else { panic!("a coinbase comes first") };
+        coinbase.extra = spacetime_node::chain::Capped::new(number.to_le_bytes().to_vec()).unwrap();
+        fabric.reseal(twin)
+    };
+    let twins: Vec<_> = (0..4200).map(twin).collect();
+    for piece in twins.chunks(500) {
+        submit(&mut manager, piece.to_vec(), LATER_MS);
+    }
+    assert!(manager.branch_tips().len() <= 4096);
+    let right = fabric.chain(&trunk[2], 3, 1);
+    for _ in 0..2 {
+        submit(&mut manager, blocks(&fabric, &right), LATER_MS);
+    }
+    assert_eq!(manager.tip().id, right[2]);
+}
+
+#[test]
 fn the_initial_sync_ends_when_the_tip_is_recent_and_begins_anew_a_day_later() {
     let mut fabric = Fabric::default();
     let ids = fabric.chain(&fabric.genesis_id(), 3, 0);

@@ -226,6 +226,12 @@ impl<D: Database> ChainManager<D> {
         self.waiting.len()
     }
 
+    /// Lets blocks that wait have `bytes` bytes together, instead of 64 MiB: with less of it more of a long branch has
+    /// to come twice.
+    pub fn limit_waiting(&mut self, bytes: usize) {
+        self.waiting.limit(bytes);
+    }
+
     /// Last blocks of the branches beside the best chain.
     #[must_use]
     pub fn branch_tips(&self) -> Vec<&Lineage> {

@@ -88,8 +88,8 @@ impl<D: Database> ChainManager<D> {
                 queue.extend(self.waiting.take_children(&candidate.checked.lineage.id));
             }
             if let Some(verdict) = verdict {
-                if verdict == Verdict::Light {
-                    queue.extend(self.waiting.take_children(&id));
+                if matches!(verdict, Verdict::Light | Verdict::Orphan { .. }) && self.waiting.light(&id).is_some() {
+                    queue.extend(self.waiting.take_orphans(&id));
                 }
                 admission.verdicts.push((id, verdict));
             }
@@ -128,10 +128,16 @@ impl<D: Database> ChainManager<D> {
         let offered = &candidate.checked.lineage;
         let ahead = offered.height.0 - fork.0 > self.parameters().plot_maturity;
         let extends_tip = fork == self.tip.height;
-        if ahead || !(extends_tip || could_outweigh(offered.weight, self.parent_weight)) {
+        let heaviest = offered.weight.max(self.waiting.heaviest(&id));
+        if ahead || !(extends_tip || could_outweigh(heaviest, self.parent_weight)) {
             let lineage = candidate.checked.lineage;
             self.waiting.insert(id, candidate.block, Some(lineage));
             return Ok(Some(Verdict::Light));
+        }
+        if let Some(missing) = self.waiting.missing_below(&parent_id) {
+            let lineage = candidate.checked.lineage;
+            self.waiting.insert(id, candidate.block, Some(lineage));
+            return Ok(Some(Verdict::Orphan { parent: missing }));
         }
         let mut branch = self.take_light_ancestors(&candidate, now_ms)?;
         branch.push(candidate);
@@ -146,6 +152,7 @@ impl<D: Database> ChainManager<D> {
                 admission.verdicts.push((id, verdict));
                 continue;
             }
+            self.waiting.forget_light(&id);
             self.admitted.insert(id, candidate.checked.lineage.clone());
             admission.candidates.push(candidate);
         }
@@ -170,6 +177,7 @@ impl<D: Database> ChainManager<D> {
     /// Remembers that a block broke a rule, and lets go of what waits for it.
     pub(super) fn condemn(&mut self, id: BlockId) {
         self.condemned.put(id, ());
+        self.waiting.forget_light(&id);
         for descendant in self.waiting.drop_descendants(&id) {
             self.condemned.put(descendant, ());
         }

@@ -40,9 +40,9 @@ pub enum Verdict {
     Connected,
     /// It is good as far as can be told, and stands beside the best chain.
     Beside,
-    /// It waits for its parent.
+    /// It waits for its parent, or for a block further below that there was no room for.
     Orphan {
-        /// The parent.
+        /// The block that has to come, or to come again.
         parent: BlockId,
     },
     /// It waits for more weight on its branch.

@@ -5,9 +5,10 @@ use std::collections::HashSet;
 use proptest::prelude::*;
 use spacetime_node::chain::BlockId;
 use spacetime_node::consensus::{Engine, Lineage};
+use spacetime_node::manager::Verdict;
 use spacetime_node::testing::{Fabric, Random, Setup};
 
-use crate::common::{LATER_MS, blocks, decided, fresh, open, state_root, submit};
+use crate::common::{LATER_MS, blocks, clock_at, decided, fresh, open, state_root, submit};
 
 /// A tree of random blocks whose forks stay within the reorg limit, whatever is the best chain.
 fn tree(seed: u64, trunk: u64, branches: u64) -> (Fabric, Vec<BlockId>) {
@@ -119,6 +120,40 @@ fn a_reversed_chain_is_followed_however_far_ahead_it_runs() {
     let (mut straight, other) = fresh(&fabric);
     submit(&mut straight, blocks(&fabric, &ids), LATER_MS);
     assert_eq!(decided(&database), decided(&other));
+}
+
+#[test]
+fn a_branch_with_more_bytes_than_may_wait_is_followed_when_it_comes_again() {
+    let mut fabric = Fabric::default();
+    let trunk = fabric.chain(&fabric.genesis_id(), 10, 0);
+    let one = fabric.chain(&trunk[9], 7, 2);
+    let two = fabric.chain(&trunk[9], 9, 2);
+    let few = 3 * fabric.block(&two[0]).encoded_len();
+    for pieces in [1, 2, 9] {
+        let (mut manager, database) = fresh(&fabric);
+        manager.limit_waiting(few);
+        let now = clock_at(&fabric, &trunk[9]);
+        submit(&mut manager, blocks(&fabric, trunk.iter().chain(&one)), LATER_MS);
+        submit(&mut manager, Vec::new(), now);
+        assert!(!manager.is_syncing());
+        let now = clock_at(&fabric, two.last().expect("it has blocks"));
+        let mut missing = Vec::new();
+        for round in 0..2 {
+            for piece in two.chunks(pieces) {
+                let outcome = submit(&mut manager, blocks(&fabric, piece), now);
+                missing.extend(outcome.verdicts.into_iter().filter_map(|(_, verdict)| match verdict {
+                    Verdict::Orphan { parent } => Some(parent),
+                    _ => None,
+                }));
+                assert!(manager.waiting() <= 3);
+            }
+            assert_eq!(manager.tip().id, if round == 0 { one[6] } else { two[8] });
+        }
+        assert!(missing.iter().all(|id| *id == two[0]) && !missing.is_empty(), "the lowest is asked for: {missing:?}");
+        let (mut straight, other) = fresh(&fabric);
+        submit(&mut straight, blocks(&fabric, trunk.iter().chain(&two)), LATER_MS);
+        assert_eq!(decided(&database), decided(&other));
+    }
 }
 
 #[test]

@@ -108,6 +108,11 @@ impl Verifier {
     }
 
     /// Whether each signature holds.
+    ///
+    /// A wrong one makes those of its own batch be checked one by one, none of another batch: at most
+    /// [`MAX_BATCH`] single checks for each wrong signature, and however many are wrong, all of them together
+    /// cost no more than a check in a batch and a single one each. That is less than four times what good ones cost
+    /// (`examples/signatures.rs` measures both).
     fn claims(&self, claims: &[SignatureClaim]) -> Vec<bool> {
         claims.par_chunks(batch_size(claims.len())).flat_map_iter(|claims| self.batch(claims)).collect()
     }
@@ -138,12 +143,8 @@ impl Verifier {
             }
         }
         let seed = self.next_seed();
-        if !miners.verify(&seed) {
-            miners.find_invalid(&seed).into_iter().for_each(|bad| hold[of_miners[bad]] = false);
-        }
-        if !accounts.verify(&seed) {
-            accounts.find_invalid(&seed).into_iter().for_each(|bad| hold[of_accounts[bad]] = false);
-        }
+        miners.find_invalid(&seed).into_iter().for_each(|bad| hold[of_miners[bad]] = false);
+        accounts.find_invalid(&seed).into_iter().for_each(|bad| hold[of_accounts[bad]] = false);
         hold
     }
 

@@ -1,9 +1,10 @@
-//! The block of a winner: best fees first within the limits, registrations and evidence before them, the coinbase
-//! computed last (PROTOCOL §8, §10). Pure: the parent's state and tree are handed in.
+//! The block of a winner: best fees first within the limits, plots and evidence before them, the coinbase computed
+//! last (PROTOCOL §8, §10). Pure: the parent's state and tree are handed in.
 //!
 //! The beacon that a block leaves comes from its reveal and is part of the state, so the reveal is signed before
 //! there is a state root, and the header after it.
 
+mod candidates;
 mod payout;
 mod selection;
 
@@ -13,8 +14,11 @@ use spacetime_kernels::{Challenge, score};
 use spacetime_prover::Proof;
 use thiserror::Error;
 
+pub(crate) use candidates::comes_first;
+pub use candidates::{Candidates, Room};
 pub use payout::{Payout, Share};
 
+use self::candidates::Listed;
 use self::selection::Selection;
 use crate::chain::rules::{BlockError, HeaderError, check_header};
 use crate::chain::verify::Verifier;
@@ -112,6 +116,20 @@ pub fn build<E: Engine, R: StateReader, N: NodeReader, T: Borrow<Transaction>>(
     payout: &Payout,
     candidates: impl IntoIterator<Item = T>,
 ) -> Result<Template, BuildError> {
+    build_from(ground, win, payout, |room| Listed::new(candidates, room))
+}
+
+/// [`build`] out of what is offered one by one: `offer` is told the room that there is, and candidates which order
+/// themselves whether each was taken.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_from<E: Engine, R: StateReader, N: NodeReader, C: Candidates>(
+    ground: &Ground<'_, E, R, N>,
+    win: &Win,
+    payout: &Payout,
+    offer: impl FnOnce(Room) -> C,
+) -> Result<Template, BuildError> {
     let &Ground { engine, parameters, genesis, parent, .. } = ground;
     let key = plot_key(parameters, &win.miner_key, &win.proof.seed);
     let plot_id = PlotId(spacetime_kernels::plot_id(&key, win.proof.rows, &win.proof.root));
@@ -124,7 +142,9 @@ pub fn build<E: Engine, R: StateReader, N: NodeReader, T: Borrow<Transaction>>(
     let coinbase = |claimable| payout.coinbase(parent.height.next(), win.miner_key, claimable);
     let longest = vec![unsent(coinbase(Amount(u64::MAX)))];
     let block = Block { header: header.clone(), proof: win.proof.clone(), transactions: longest, metadata: None };
-    let taken = Selection::new(&mut execution, ground.verifier, parameters, &block).select(candidates)?;
+    let selection = Selection::new(&mut execution, ground.verifier, parameters, &block);
+    let candidates = offer(selection.room());
+    let taken = selection.select(candidates)?;
 
     let coinbase = coinbase(execution.claimable()?);
     let changes = execution.finish(&coinbase)?;

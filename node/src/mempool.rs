@@ -5,8 +5,8 @@
 //! * Each account has a queue by nonce. A gap in it waits to be filled; what stands behind it is
 //!   kept, but sorted out first. The account can pay for its whole queue or it is not let in.
 //! * A nonce that is taken is given to another transaction for a tenth more fee, in all and for each byte.
-//! * A full pool lets go of what pays least for its bytes; a transaction counts no more than
-//!   the worst one before it in its queue, which must be mined first.
+//! * A full pool lets go of what pays least for its bytes, for what pays a tenth more; a transaction counts no more
+//!   than the worst one before it in its queue, which must be mined first.
 //! * Registrations and activations that nobody pays for have a small place of their own.
 //!
 //! Nothing is remembered of a transaction that was refused: what is wrong today may be right
@@ -28,6 +28,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+pub use crate::builder::Room;
 use crate::chain::{Address, TransactionId};
 use crate::consensus::Fees;
 use crate::state::{Fault, StateError};
@@ -35,7 +36,7 @@ use crate::state::{Fault, StateError};
 pub use self::checked::{CheckedTransaction, FeeRate};
 use self::queue::{Entry, Queue, Standing};
 pub use self::refusal::Refusal;
-pub use self::select::{Room, Selection};
+pub use self::select::Selection;
 use self::unpaid::Unpaid;
 pub use self::view::{PoolView, StateView};
 
@@ -131,6 +132,12 @@ impl Mempool {
             places: HashMap::new(),
             tips: 0,
         }
+    }
+
+    /// How much it holds at most.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// How many transactions are held.

@@ -78,12 +78,17 @@ impl CheckedTransaction {
 
     /// Fee and amount together, which may be more than there can be.
     pub(super) fn cost(&self) -> u128 {
-        let amount = match &self.transaction.payload {
-            Payload::Transfer(transfer) => transfer.amount,
-            _ => Amount::ZERO,
-        };
-        u128::from(self.transaction.fee.0) + u128::from(amount.0)
+        cost(&self.transaction)
     }
+}
+
+/// What a transaction takes from its sender.
+pub(super) fn cost(transaction: &Transaction) -> u128 {
+    let amount = match &transaction.payload {
+        Payload::Transfer(transfer) => transfer.amount,
+        _ => Amount::ZERO,
+    };
+    u128::from(transaction.fee.0) + u128::from(amount.0)
 }
 
 /// A fee for each byte, in 2^-32 base units, rounded down.
@@ -95,6 +100,12 @@ impl FeeRate {
     #[must_use]
     pub fn new(fee: Amount, bytes: usize) -> Self {
         Self((u128::from(fee.0) << 32) / (bytes.max(1) as u128))
+    }
+
+    /// Whether it is more than `rate`, and at least so many tenths of it.
+    pub(super) fn is_raised_from(self, rate: Self, tenths: u64) -> bool {
+        // Both are below 2^96, and rounded down.
+        self > rate && (self.0 + 1) * 10 >= rate.0 * u128::from(tenths)
     }
 
     /// Base units a byte, for messages.

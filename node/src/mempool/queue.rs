@@ -4,11 +4,11 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::checked::{CheckedTransaction, FeeRate};
+use super::checked::{CheckedTransaction, FeeRate, cost};
 use super::refusal::Refusal;
 use super::view::PoolView;
 use super::{MAX_ACCOUNT_BYTES, MAX_QUEUE, REPLACEMENT_TENTHS, Rank};
-use crate::chain::{Address, Payload};
+use crate::chain::{Address, Payload, Transaction};
 use crate::state::{Account, Fault, StateError};
 
 /// How much a transaction counts: first whether it could be mined now, after those before it in its
@@ -26,6 +26,16 @@ impl Standing {
 
     pub(super) fn rate(self) -> FeeRate {
         self.rate
+    }
+
+    /// Whether it counts enough to push out what counts as `worst`: what is ready pushes out what is not, and otherwise
+    /// it is a tenth more for each byte. By less, whoever pushes out their own again and again would have
+    /// all others relay what is never paid.
+    pub(super) fn displaces(self, worst: Self) -> bool {
+        match self.ready == worst.ready {
+            true => self.rate.is_raised_from(worst.rate, REPLACEMENT_TENTHS),
+            false => self.ready,
+        }
     }
 }
 
@@ -56,10 +66,6 @@ pub(super) struct Gone {
 impl Gone {
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.replaced.iter().chain(&self.unpayable)
-    }
-
-    pub(super) fn bytes(&self) -> usize {
-        self.iter().map(|entry| entry.transaction.bytes()).sum()
     }
 }
 
@@ -101,6 +107,13 @@ impl Queue {
     /// The nonce of the account's next transaction.
     pub(super) fn next_nonce(&self) -> u64 {
         self.account.nonce
+    }
+
+    /// Whether a transaction's nonce is one of those that wait, and its account has enough for it.
+    pub(super) fn screen(&self, transaction: &Transaction) -> Result<(), Refusal> {
+        self.check_nonce(transaction.nonce)?;
+        let (balance, needed) = (self.account.balance, cost(transaction));
+        if needed > u128::from(balance.0) { Err(Refusal::Balance { balance, needed }) } else { Ok(()) }
     }
 
     /// Takes another transaction, or changes nothing that matters to an owner who drops the queue.

@@ -7,37 +7,14 @@ use std::sync::Arc;
 use super::checked::{CheckedTransaction, FeeRate};
 use super::queue::Queue;
 use super::unpaid::{Unpaid, is_registration};
-use crate::chain::{Address, Payload, TransactionId};
-use crate::consensus::Parameters;
+use crate::builder::{Candidates, Room, comes_first};
+use crate::chain::{Address, Transaction, TransactionId};
 
 /// What nobody pays for gets this part of a block at most, so that it does not crowd out what is paid.
 const UNPAID_PART: usize = 4;
 
 /// Plots and evidence come first in this part of a block; beyond it they compete by what they pay.
 const FIRST_PART: usize = 2;
-
-/// How much a block has left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Room {
-    /// Bytes of transactions.
-    pub bytes: usize,
-    /// Transactions.
-    pub transactions: usize,
-    /// Registrations; of them one may be unpaid.
-    pub registrations: u32,
-}
-
-impl Room {
-    /// An empty block's. Header, proof and coinbase take some of it: a builder has to look anyway.
-    #[must_use]
-    pub fn of(parameters: &Parameters) -> Self {
-        Self {
-            bytes: parameters.max_block_bytes as usize,
-            transactions: parameters.max_block_transactions as usize,
-            registrations: parameters.registrations_per_block,
-        }
-    }
-}
 
 /// The head of a queue: evidence and plots first, then by fee.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -173,9 +150,18 @@ impl<'a> Iterator for Selection<'a> {
     }
 }
 
+impl Candidates for Selection<'_> {
+    fn next_candidate(&mut self) -> Option<&Transaction> {
+        self.next().map(|transaction| transaction.get())
+    }
+
+    fn refuse(&mut self) {
+        Selection::refuse(self);
+    }
+}
+
 fn head(queue: &Queue, address: Address, nonce: u64) -> Option<Head> {
     let transaction = queue.ready_at(nonce)?;
-    let payload = &transaction.get().payload;
-    let first = matches!(payload, Payload::RegisterPlot(_) | Payload::ActivatePlot(_) | Payload::Evidence(_));
+    let first = comes_first(&transaction.get().payload);
     Some(Head { first, rate: transaction.rate(), id: Reverse(transaction.id()), address, nonce })
 }

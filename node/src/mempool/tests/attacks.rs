@@ -83,6 +83,40 @@ fn work_for_one_account_does_not_grow_with_the_square_of_its_queue() {
 }
 
 #[test]
+fn pushing_out_ones_own_soon_costs_more_than_it_wastes() {
+    // Two accounts take turns at the last place of a full pool: each turn is relayed and only the last one is paid.
+    let world = World::with(&[(1, 10_000), (2, 10_000), (3, 10_000)]);
+    let mut pool = Mempool::new(Limits { transactions: 2, ..limits() });
+    insert(&mut pool, transfer(3, 0, 10_000 - 1), &world).expect("room");
+    let relayed = (10..1000).filter(|fee| insert(&mut pool, transfer((fee % 2) as u8 + 1, 0, *fee), &world).is_ok());
+    let relayed = relayed.count();
+    assert!((20..60).contains(&relayed), "{relayed} for a hundredfold fee");
+}
+
+#[test]
+fn what_is_refused_changes_nothing() {
+    let mut world = World::with(&[(1, 1000)]);
+    let mut pool = Mempool::new(limits());
+    for nonce in 0..3 {
+        insert(&mut pool, transfer(1, nonce, 10), &world).expect("room");
+    }
+    // The state has gone on, and nobody has told the pool.
+    world.set(1, 1000, 2);
+    let before = ids(&pool);
+    insert(&mut pool, transfer(1, 0, 500), &world).expect_err("used");
+    insert(&mut pool, transfer(1, 3, 5), &world).expect_err("below the floor");
+    assert_eq!(ids(&pool), before);
+    let new = Arc::new(transfer(1, 3, 10));
+    assert!(pool.check(&new, &world).is_ok() && pool.screen(new.get(), &world).is_ok());
+    assert_eq!(ids(&pool), before, "asking changes nothing");
+    let inserted = insert(&mut pool, transfer(1, 3, 10), &world).expect("its turn");
+    assert_eq!(inserted.dropped, [transfer(1, 0, 10).id(), transfer(1, 1, 10).id()]);
+    assert!(pool.check(&new, &world).is_err() && pool.screen(new.get(), &world).is_err(), "known");
+    let poor = transfer_of(1, 4, 10, 991, 0);
+    assert!(matches!(pool.screen(poor.get(), &world), Err(Fault::Rule(Refusal::Balance { .. }))));
+}
+
+#[test]
 fn nothing_refused_is_remembered() {
     let mut world = World::with(&[(1, 5), (2, 1000), (3, 1000)]);
     let mut pool = Mempool::new(Limits { transactions: 1, ..limits() });

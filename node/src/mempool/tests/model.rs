@@ -100,7 +100,7 @@ impl Model {
                 })
                 .min();
             match worst {
-                Some((worst, _, _, id)) if worst < standing => after.held.retain(|held| held.id() != id),
+                Some((worst, _, _, id)) if displaces(standing, worst) => after.held.retain(|held| held.id() != id),
                 _ => return Err(Refusal::Full { rate: standing.1, ready: standing.0 }),
             }
         }
@@ -129,6 +129,12 @@ impl Model {
             left.held.retain(|held| held.id() != id);
         }
     }
+}
+
+/// What can be mined goes before what cannot, and otherwise it takes a tenth more.
+fn displaces(new: (bool, FeeRate), worst: (bool, FeeRate)) -> bool {
+    let rates = (new.1.units_per_byte(), worst.1.units_per_byte());
+    new.0 && !worst.0 || new.0 == worst.0 && new.1 > worst.1 && rates.0 >= rates.1 * 1.1 - 1e-9
 }
 
 #[derive(Clone, Debug)]

@@ -174,7 +174,9 @@ fn a_full_pool_lets_go_of_what_pays_least_and_of_tails_first() {
     assert!(matches!(refused, Err(Refusal::Full { ready: true, .. })), "the same is not better: {refused:?}");
     let refused = insert(&mut pool, gap.clone(), &world);
     assert!(matches!(refused, Err(Refusal::Full { ready: false, .. })), "nor is a gap: {refused:?}");
-    let inserted = insert(&mut pool, transfer(5, 0, 102), &world).expect("better");
+    let refused = insert(&mut pool, transfer(5, 0, 109), &world);
+    assert!(matches!(refused, Err(Refusal::Full { ready: true, .. })), "nor is a little more: {refused:?}");
+    let inserted = insert(&mut pool, transfer(5, 0, 110), &world).expect("a tenth more");
     assert_eq!(inserted.dropped, [tail.id()]);
     // A tail of one's own queue is no reason to let go of one's own head.
     let refused = insert(&mut pool, transfer(1, 1, 5000), &world);

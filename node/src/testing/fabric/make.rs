@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use spacetime_kernels::Best;
 
 use super::{Fabric, Made};
-use crate::builder::{Ground, Payout, Win, build};
+use crate::builder::{Ground, Payout, Template, Win, build};
 use crate::chain::{Address, Amount, Block, BlockId, Epoch, Transaction, proof_id, transaction_root};
 use crate::consensus::{Claim, Engine, reveal_message};
 use crate::state::{Ledger, PlotStatus};
@@ -86,7 +86,7 @@ impl Fabric {
     pub fn make(&mut self, parent: &BlockId, order: Order) -> BlockId {
         let (miner, win) = self.win(parent, order.skip_epochs, order.miner);
         let payout = order.payout.unwrap_or_else(|| Payout::all_to(self.miners[miner].wallet.address));
-        let (genesis, at) = (self.genesis_id(), self.index(parent));
+        let at = self.index(parent);
         let state = self.versions.at(at);
         let ground = Ground {
             engine: &self.engine,
@@ -98,6 +98,15 @@ impl Fabric {
             verifier: &self.verifier,
         };
         let template = build(&ground, &win, &payout, &order.transactions).expect("the winner may win");
+        self.finish(miner, template)
+    }
+
+    /// Signs a template by the miner in this place, and keeps its block.
+    ///
+    /// # Panics
+    /// If the parent was not made here, its state was pruned, or another miner won.
+    pub fn finish(&mut self, miner: usize, template: Template) -> BlockId {
+        let (genesis, at) = (self.genesis_id(), self.index(&template.header.parent));
         let index = self.versions.add(Some(at), &template.changes, &template.update);
         let block = template.sign(&self.miners[miner].secret, &genesis, None);
         let id = block.id();

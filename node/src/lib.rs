@@ -9,6 +9,7 @@
 //! * [`manager`] takes blocks in any order, and follows the heaviest chain.
 //! * [`store`] keeps all of it, one write batch a block.
 //! * [`builder`] makes the block of a winner.
+//! * [`chain_pool`] keeps a mempool in step with a chain manager.
 //!
 //! Rules open no file, no socket and no clock: time, store and randomness are handed in.
 
@@ -16,6 +17,7 @@
 
 pub mod builder;
 pub mod chain;
+pub mod chain_pool;
 pub mod consensus;
 #[cfg(feature = "light")]
 pub mod light;

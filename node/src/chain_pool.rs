@@ -11,7 +11,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::builder::{BuildError, Ground, Payout, Template, Win, build_from};
-use crate::chain::rules::TransactionError;
+use crate::chain::rules::{TransactionError, check_form};
 use crate::chain::{Address, BlockId, Height, Payload, Transaction, TransactionId};
 use crate::consensus::{Fees, Parameters};
 use crate::manager::{ChainManager, Event};
@@ -101,8 +101,8 @@ impl ChainPool {
         &self.pool
     }
 
-    /// Takes transactions from outside, each in its turn, cheapest check first: what the pool and the sender's account
-    /// tell at a glance; form; signatures, all together; the rules of the pool; and the rows of openings. The verdicts
+    /// Takes transactions from outside, each in its turn, cheapest check first: form; what pool and state
+    /// tell at a glance; signatures, all together; the rules of the pool; and the rows of openings. The verdicts
     /// stand in the order of `transactions`, whose number and bytes the caller bounds. Nothing is remembered of those
     /// that are not taken.
     ///
@@ -118,7 +118,8 @@ impl ChainPool {
         let mut verdicts = Vec::with_capacity(transactions.len());
         let (mut places, mut screened) = (Vec::new(), Vec::new());
         for (place, transaction) in transactions.into_iter().enumerate() {
-            let verdict = told(self.pool.screen(&transaction, &view).map_err(PoolError::from))?;
+            let formed = check_form(&transaction, manager.parameters()).map_err(PoolError::from);
+            let verdict = told(formed.and_then(|()| Ok(self.pool.screen(&transaction, &view)?)))?;
             if verdict.is_ok() {
                 places.push(place);
                 screened.push(transaction);

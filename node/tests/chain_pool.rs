@@ -6,14 +6,15 @@ use std::sync::Arc;
 use spacetime_node::builder::Payout;
 use spacetime_node::chain::rules::{SignatureRule, TransactionError, check_body};
 use spacetime_node::chain::{
-    Address, Amount, Block, BlockId, Capped, Hash, Height, Payload, Transaction, TransactionId, Transfer,
+    AccountSignature, Address, Amount, Block, BlockId, Capped, Hash, Height, MinerSignature, Payload, Transaction,
+    TransactionId, Transfer,
 };
 use spacetime_node::chain_pool::{ChainPool, PoolError};
 use spacetime_node::consensus::{Fees, Parameters};
 use spacetime_node::manager::{ChainManager, Event, Options, Verdict};
 use spacetime_node::mempool::{Limits, MAX_QUEUE, Refusal};
 use spacetime_node::store::MemoryDatabase;
-use spacetime_node::testing::{Fabric, MemoryPlot, Random, Setup, parameters, report, sign};
+use spacetime_node::testing::{Fabric, MemoryPlot, Random, Setup, Wallet, parameters, report, sign};
 
 type Manager = ChainManager<MemoryDatabase>;
 
@@ -287,6 +288,34 @@ fn what_was_refused_is_taken_when_its_time_has_come() {
     let unsigned = TransactionError::Signature(SignatureRule::Account);
     assert!(matches!(&verdicts[0], Err(PoolError::Invalid(error)) if *error == unsigned), "{verdicts:?}");
     assert!(verdicts[1].is_ok() && pool.pool().contains(&early.id()));
+}
+
+#[test]
+fn no_signature_is_checked_of_what_would_not_be_taken() {
+    let fabric = Fabric::default();
+    let manager = open(&fabric);
+    let mut pool = ChainPool::new(&manager, free());
+    let genesis = fabric.genesis_id();
+    let miner = &fabric.miners[0];
+    let nobody = Wallet::new([77; 32]).transfer(&genesis, 0, Amount(1), TO, Amount(1));
+    let registered = miner.register(&genesis, &miner.plots[0], None);
+    let early = miner.activate(&genesis, &miner.plots[0], &Hash::ZERO, 4, None);
+    let mut all = [nobody, registered, early];
+    for transaction in &mut all {
+        // Whoever looked would find these.
+        transaction.signatures.account = transaction.signatures.account.map(|_| AccountSignature::ZERO);
+        transaction.signatures.miner = transaction.signatures.miner.map(|_| MinerSignature::ZERO);
+    }
+    let verdicts = pool.offer(&manager, all.to_vec()).expect("memory can be read");
+    assert!(matches!(&verdicts[0], Err(PoolError::Refused(Refusal::Balance { .. }))), "{verdicts:?}");
+    for verdict in &verdicts[1..] {
+        assert!(matches!(verdict, Err(PoolError::Refused(Refusal::Judged(_)))), "{verdicts:?}");
+    }
+    // Form is everybody's own fault.
+    let nothing = fabric.wallets[0].transfer(&genesis, 0, Amount(1), TO, Amount(0));
+    for verdict in pool.offer(&manager, vec![nothing]).expect("memory can be read") {
+        assert!(matches!(verdict, Err(PoolError::Invalid(_))), "{verdict:?}");
+    }
 }
 
 #[test]

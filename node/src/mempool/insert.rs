@@ -70,17 +70,20 @@ impl Mempool {
         }
     }
 
-    /// What is cheap, of a transaction that nobody has checked yet: whether it is known, its length and fee, and
-    /// whether its sender could pay for it and has come near its nonce. Signatures are dearer by far.
+    /// What is cheap, of a transaction that nobody has checked yet: whether it is known, its length and fee, whether
+    /// its sender could pay for it and has come near its nonce, and what the state says of plots and evidence.
+    /// Signatures are dearer by far.
     ///
     /// # Errors
     /// As [`Mempool::insert`].
     pub fn screen(&self, transaction: &Transaction, view: &impl PoolView) -> Result<(), Fault<Refusal>> {
-        self.check_alone(transaction, transaction.id(), transaction.encoded_len())?;
-        if let Some(address) = transaction.sender_address() {
-            Queue::new(view.account(address)?).screen(transaction)?;
+        let bytes = transaction.encoded_len();
+        self.check_alone(transaction, transaction.id(), bytes)?;
+        match transaction.sender_address() {
+            Some(address) => Queue::new(view.account(address)?).screen(transaction)?,
+            None => self.unpaid.check_room(matches!(transaction.payload, Payload::RegisterPlot(_)), bytes)?,
         }
-        Ok(())
+        judge(&transaction.payload, view)
     }
 
     /// What needs no state.
@@ -114,7 +117,7 @@ impl Mempool {
         let freed = (freed().count(), freed().map(|entry| entry.transaction.bytes()).sum());
         let victims = self.victims(address, standing, bytes, freed)?;
         // The dearest question comes last.
-        judge(&transaction, view)?;
+        judge(&transaction.get().payload, view)?;
         dropped.extend(gone.unpayable);
         Ok(Plan { queue, replaced: gone.replaced, dropped, victims })
     }
@@ -160,13 +163,13 @@ impl Mempool {
         };
         let plot_key = plot_key.ok_or(Refusal::NoSender { kind: payload.name() })?;
         self.unpaid.check(transaction, plot_key)?;
-        judge(transaction, view)?;
+        judge(payload, view)?;
         Ok(plot_key)
     }
 }
 
-fn judge(transaction: &CheckedTransaction, view: &impl PoolView) -> Result<(), Fault<Refusal>> {
-    view.judge(&transaction.get().payload).map_err(|fault| match fault {
+fn judge(payload: &Payload, view: &impl PoolView) -> Result<(), Fault<Refusal>> {
+    view.judge(payload).map_err(|fault| match fault {
         Fault::Rule(error) => Refusal::Judged(error).into(),
         Fault::State(error) => Fault::State(error),
     })

@@ -46,14 +46,19 @@ impl Unpaid {
         if let Some(holder) = self.by_plot.get(&plot_key).and_then(|number| self.get(*number)) {
             return Err(Refusal::UnpaidPlot { plot_key, holder: holder.id() });
         }
-        let (kind, held, limit) = match is_registration(transaction) {
+        self.check_room(is_registration(transaction), transaction.bytes())
+    }
+
+    /// Whether there is room for one more of its kind, and its length.
+    pub(super) fn check_room(&self, registration: bool, bytes: usize) -> Result<(), Refusal> {
+        let (kind, held, limit) = match registration {
             true => ("registrations", self.registrations, MAX_UNPAID_REGISTRATIONS),
             false => ("activations", self.slots.len() - self.registrations, MAX_UNPAID_ACTIVATIONS),
         };
         if held >= limit {
             return Err(Refusal::UnpaidCount { kind, held });
         }
-        let (bytes, limit) = (self.bytes + transaction.bytes(), MAX_UNPAID_BYTES);
+        let (bytes, limit) = (self.bytes + bytes, MAX_UNPAID_BYTES);
         if bytes > limit { Err(Refusal::UnpaidBytes { bytes, limit }) } else { Ok(()) }
     }
 

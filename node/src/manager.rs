@@ -95,6 +95,8 @@ pub struct ChainManager<D> {
     branches: HashMap<BlockId, Lineage>,
     /// Blocks that were admitted and are not applied yet.
     admitted: HashMap<BlockId, Lineage>,
+    /// Blocks that were applied since, and others waited for: those are judged anew when blocks are admitted next.
+    awaited: Vec<BlockId>,
     waiting: Waiting,
     condemned: LruCache<BlockId, ()>,
     /// What is remembered of the tip's state.
@@ -133,6 +135,7 @@ impl<D: Database> ChainManager<D> {
             tip,
             branches: HashMap::new(),
             admitted: HashMap::new(),
+            awaited: Vec::new(),
             waiting: Waiting::default(),
             condemned: LruCache::new(NonZeroUsize::new(MAX_CONDEMNED).expect("it is not zero")),
             values: TipValues::default(),

@@ -62,7 +62,8 @@ pub fn verify(verifier: &Verifier, candidates: &[Candidate]) -> Vec<Result<(), B
 }
 
 impl<D: Database> ChainManager<D> {
-    /// Checks what is cheap of blocks in any order. `now_ms` is the clock.
+    /// Checks what is cheap of blocks in any order, and of those that waited for what was applied since: whoever applies
+    /// has to come back, if with no blocks. `now_ms` is the clock.
     ///
     /// # Errors
     /// If the store cannot be read: the blocks may be good.
@@ -78,7 +79,11 @@ impl<D: Database> ChainManager<D> {
     fn admit_all(&mut self, blocks: impl IntoIterator<Item = Block>, now_ms: u64) -> Result<Admission, StoreError> {
         self.look_at_clock(now_ms);
         let mut admission = Admission::default();
-        let mut queue: VecDeque<Block> = blocks.into_iter().collect();
+        let mut queue: VecDeque<Block> = VecDeque::new();
+        for id in std::mem::take(&mut self.awaited) {
+            queue.extend(self.waiting.take_children(&id));
+        }
+        queue.extend(blocks);
         while let Some(block) = queue.pop_front() {
             let id = block.id();
             let count = admission.candidates.len();

@@ -53,7 +53,7 @@ impl<D: Database> ChainManager<D> {
             let results = verify(&self.verifier, &admission.candidates);
             let applied = self.apply(admission.candidates.into_iter().zip(results))?;
             // Those that ran too far ahead of the state can be judged now.
-            blocks = applied.verdicts.iter().flat_map(|(id, _)| self.waiting.take_children(id)).collect();
+            blocks = Vec::new();
             outcome.verdicts.extend(applied.verdicts);
             outcome.events.extend(applied.events);
         }
@@ -98,6 +98,9 @@ impl<D: Database> ChainManager<D> {
                 }
                 None => self.put_beside(candidate, &mut outcome.events)?,
             };
+            if self.waiting.has_children(&id) {
+                self.awaited.push(id);
+            }
             outcome.verdicts.push((id, verdict));
         }
         Ok(outcome)

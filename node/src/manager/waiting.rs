@@ -156,6 +156,11 @@ impl Waiting {
         Some(entry.block)
     }
 
+    /// Whether any block that waits stands directly on `parent`.
+    pub(super) fn has_children(&self, parent: &BlockId) -> bool {
+        self.children.contains_key(parent)
+    }
+
     /// Takes out all that stand directly on `parent`, in the order in which they came.
     pub(super) fn take_children(&mut self, parent: &BlockId) -> Vec<Block> {
         let children = self.children.get(parent).cloned().unwrap_or_default();

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use proptest::prelude::*;
 use spacetime_node::chain::BlockId;
 use spacetime_node::consensus::{Engine, Lineage};
-use spacetime_node::manager::Verdict;
+use spacetime_node::manager::{Verdict, verify};
 use spacetime_node::testing::{Fabric, Random, Setup};
 
 use crate::common::{LATER_MS, blocks, clock_at, decided, fresh, open, state_root, submit};
@@ -154,6 +154,25 @@ fn a_branch_with_more_bytes_than_may_wait_is_followed_when_it_comes_again() {
         submit(&mut straight, blocks(&fabric, trunk.iter().chain(&two)), LATER_MS);
         assert_eq!(decided(&database), decided(&other));
     }
+}
+
+#[test]
+fn the_three_hands_alone_follow_a_chain_however_far_ahead_it_runs() {
+    let mut fabric = Fabric::default();
+    let ids = fabric.chain(&fabric.genesis_id(), 100, 0);
+    let (mut manager, _) = fresh(&fabric);
+    let mut offered = blocks(&fabric, &ids);
+    for _ in 0..ids.len() {
+        let admission = manager.admit(offered, LATER_MS).expect("memory can be read");
+        offered = Vec::new();
+        if admission.candidates.is_empty() {
+            break;
+        }
+        let results = verify(manager.verifier(), &admission.candidates);
+        manager.apply(admission.candidates.into_iter().zip(results)).expect("memory can be written");
+    }
+    assert_eq!(manager.tip().id, ids[99]);
+    assert_eq!(manager.waiting(), 0);
 }
 
 #[test]

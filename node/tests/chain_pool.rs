@@ -77,7 +77,8 @@ fn random_transaction(fabric: &Fabric, tip: &BlockId, random: &mut Random) -> Tr
     let wallet = random.pick(&fabric.wallets);
     let nonce = fabric.account(tip, wallet.address).nonce + random.below(5);
     let payer = wallet.paying(nonce, Amount(random.below(100_000)));
-    let miner = random.pick(&fabric.miners);
+    let miners: Vec<_> = fabric.miners.iter().filter(|miner| !miner.plots.is_empty()).collect();
+    let miner = random.pick(&miners);
     let paid = !random.one_in(3);
     let mut made = match random.below(10) {
         0 => miner.register(&genesis, random.pick(&miner.plots), paid.then_some(payer)),
@@ -218,6 +219,55 @@ fn there_and_back_leaves_only_what_was_never_mined() {
     assert_eq!(events.iter().filter(|event| matches!(event, Event::Reorganised { .. })).count(), 2);
     pool.follow(&manager, events).expect("memory can be read");
     assert!(pool.pool().is_empty(), "all of them are mined");
+}
+
+#[test]
+fn whatever_branch_wins_the_pool_is_good_for_it() {
+    let mut fabric = Fabric::default();
+    let mut random = Random::new(23);
+    let mut manager = open(&fabric);
+    let mut pool = ChainPool::new(&manager, free());
+    let (mut changes, mut mined_again, mut back) = (0, 0, HashSet::new());
+    for _ in 0..80 {
+        let tip = manager.tip().id;
+        let offered: Vec<_> = (0..random.below(8)).map(|_| random_transaction(&fabric, &tip, &mut random)).collect();
+        pool.offer(&manager, offered).expect("memory can be read");
+        if random.one_in(4) {
+            // A branch of other people's blocks from a few blocks below, one longer than what it leaves behind.
+            let depth = random.below(5).min(manager.tip().height.0);
+            let mut at = tip;
+            for _ in 0..depth {
+                at = fabric.block(&at).header.parent;
+            }
+            let mut branch = Vec::new();
+            for _ in 0..=depth {
+                at = fabric.random_block(&at, &mut random);
+                branch.push(at);
+            }
+            let events = submit(&mut manager, blocks(&fabric, &branch));
+            for event in &events {
+                if let Event::Reorganised { returned, .. } = event {
+                    changes += 1;
+                    back.extend(ids(returned));
+                }
+            }
+            let events = if random.one_in(4) { Vec::new() } else { events };
+            pool.follow(&manager, events).expect("memory can be read");
+        } else {
+            let block = mine(&mut fabric, &mut manager, &mut pool);
+            mined_again += mined(&fabric, &block).iter().filter(|found| back.contains(&found.id())).count();
+        }
+        let tip = manager.tip().id;
+        for held in pool.pool().iter() {
+            let place = manager.store().transaction_place(&held.id()).expect("memory can be read");
+            assert_eq!(place, None, "nothing that is held is on the best chain");
+            if let Some(sender) = held.get().sender_address() {
+                let next = fabric.account(&tip, sender).nonce;
+                assert!((next..next + MAX_QUEUE).contains(&held.get().nonce));
+            }
+        }
+    }
+    assert!(changes > 5 && mined_again > 10, "{changes} changes, {mined_again} mined again");
 }
 
 #[test]

@@ -109,10 +109,9 @@ impl Verifier {
 
     /// Whether each signature holds.
     ///
-    /// A wrong one makes those of its own batch be checked one by one, none of another batch: at most
-    /// [`MAX_BATCH`] single checks for each wrong signature, and however many are wrong, all of them together
-    /// cost no more than a check in a batch and a single one each. That is less than four times what good ones cost
-    /// (`examples/signatures.rs` measures both).
+    /// A wrong one makes those of its own batch be checked one by one, none of another batch: at most [`MAX_BATCH`]
+    /// single checks for each wrong signature. However many are wrong, each costs a check in a batch and a single one,
+    /// which is three times what a good one does (`examples/signatures.rs`; accounts' up to three and a half).
     fn claims(&self, claims: &[SignatureClaim]) -> Vec<bool> {
         claims.par_chunks(batch_size(claims.len())).flat_map_iter(|claims| self.batch(claims)).collect()
     }

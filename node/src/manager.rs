@@ -38,6 +38,9 @@ use crate::store::cache::TipValues;
 use crate::store::{Column, Database, OpenError, Store, StoreError};
 use waiting::Waiting;
 
+/// Bodies of both branches together for which a change of branches is executed in memory and written in one batch: states of
+/// full blocks take some thirty times as much memory. With more the change goes block by block.
+const MAX_SWITCH_BYTES: usize = 4 << 20;
 /// Blocks that broke a rule and are not looked at again: enough for a day of attacks by one who wins every epoch.
 const MAX_CONDEMNED: usize = 8192;
 /// Blocks beside the best chain that are kept: each costs its maker a winning leaf, and those below the reorg limit are
@@ -99,6 +102,8 @@ pub struct ChainManager<D> {
     awaited: Vec<BlockId>,
     waiting: Waiting,
     condemned: LruCache<BlockId, ()>,
+    /// Most bytes of bodies for which branches are changed at once: see [`MAX_SWITCH_BYTES`].
+    switch_bytes: usize,
     /// What is remembered of the tip's state.
     values: TipValues,
     alarms: Vec<Alarm>,
@@ -138,6 +143,7 @@ impl<D: Database> ChainManager<D> {
             awaited: Vec::new(),
             waiting: Waiting::default(),
             condemned: LruCache::new(NonZeroUsize::new(MAX_CONDEMNED).expect("it is not zero")),
+            switch_bytes: MAX_SWITCH_BYTES,
             values: TipValues::default(),
             alarms: Vec::new(),
             syncing: true,
@@ -167,6 +173,11 @@ impl<D: Database> ChainManager<D> {
             Height(0) => tip.weight,
             _ => self.lineage_of(&tip.parent)?.map_or(tip.weight, |parent| parent.weight),
         })
+    }
+
+    /// Changes branches block by block where their bodies together exceed `bytes` instead of the 4 MiB that are usual.
+    pub fn limit_switch(&mut self, bytes: usize) {
+        self.switch_bytes = bytes;
     }
 
     /// The chain's specification.

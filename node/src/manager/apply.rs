@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{Candidate, ChainManager, Event, MAX_BRANCH_BLOCKS, Refusal, Verdict, verify};
 use crate::chain::rules::{BlockError, TransactionError, coinbase};
-use crate::chain::{Block, BlockId, Hash, Header, Transaction, plot_key};
+use crate::chain::{Block, BlockId, Hash, Header, Transaction, TransactionId, plot_key};
 use crate::consensus::{Engine, Lineage};
 use crate::state::tree::{NodeReader, TreeUpdate, commit};
 use crate::state::{Changes, Execution, Fault, OpeningClaim, Place, StateReader};
@@ -108,17 +108,37 @@ impl<D: Database> ChainManager<D> {
 
     fn extend(&mut self, candidate: Candidate, events: &mut Vec<Event>) -> Result<Verdict, StoreError> {
         let Candidate { block, ids, checked } = candidate;
-        let lineage = checked.lineage;
+        let Lineage { id, height, .. } = checked.lineage;
+        match self.connect_next(block, checked.lineage, &ids, true)? {
+            Ok(()) => {
+                events.push(Event::Connected { id, height });
+                Ok(Verdict::Connected)
+            }
+            Err(error) => Ok(self.refuse(id, error.into())),
+        }
+    }
+
+    /// Executes a child of the tip and makes it the tip, in one batch. `is_new` is a block that is not kept yet. The
+    /// inner error is the block's.
+    pub(super) fn connect_next(
+        &mut self,
+        block: Block,
+        lineage: Lineage,
+        ids: &[TransactionId],
+        is_new: bool,
+    ) -> Result<Result<(), BlockError>, StoreError> {
         let nodes = self.store.nodes();
         let state = TipState { stored: self.store.state(self.tip.height), values: &self.values };
         let Executed { changes, update } = match self.execute(&block, &self.tip, &lineage, &state, &nodes)? {
             Ok(executed) => executed,
-            Err(error) => return Ok(self.refuse(lineage.id, error.into())),
+            Err(error) => return Ok(Err(error)),
         };
-        let (stored, body) = split(block, lineage.clone());
         let mut batch = Batch::default();
-        put_block(&mut batch, &stored, &body);
-        connect(&mut batch, &lineage, &ids);
+        if is_new {
+            let (stored, body) = split(block, lineage.clone());
+            put_block(&mut batch, &stored, &body);
+        }
+        connect(&mut batch, &lineage, ids);
         let mut replaced = HashMap::with_capacity(changes.len());
         for key in changes.keys() {
             if let Some((version, _)) = state.held(key)? {
@@ -131,10 +151,10 @@ impl<D: Database> ChainManager<D> {
         self.store.write(batch)?;
         self.values.advance(lineage.height, changes);
         self.parent_weight = self.tip.weight;
-        events.push(Event::Connected { id: lineage.id, height: lineage.height });
+        self.branches.remove(&lineage.id);
         self.tip = lineage;
         self.forget_hopeless()?;
-        Ok(Verdict::Connected)
+        Ok(Ok(()))
     }
 
     fn put_beside(&mut self, candidate: Candidate, events: &mut Vec<Event>) -> Result<Verdict, StoreError> {

@@ -14,6 +14,9 @@ use crate::store::open::{put_oldest_body, put_tip};
 use crate::store::versions::{Held, forget_nodes_above, put_version};
 use crate::store::{Batch, Column, Database, StoreError, StoredState};
 
+/// Most bytes of transactions that an event gives back: no pool has room for more.
+const MAX_RETURNED_BYTES: usize = 16 << 20;
+
 /// The state of a branch: what its blocks have changed, over that at the fork.
 struct BranchState<'a, D> {
     base: StoredState<'a, D>,
@@ -72,6 +75,9 @@ impl<D: Database> ChainManager<D> {
 
     /// Makes the branch of `best` the best chain. Nothing, if it breaks a rule: then it is gone.
     fn switch_to(&mut self, best: &Lineage, fork: Height) -> Result<Option<Event>, StoreError> {
+        if self.is_too_large(best, fork)? {
+            return self.switch_in_steps(best, fork).map(Some);
+        }
         let branch = match self.execute_branch(best, fork)? {
             Ok(branch) => branch,
             Err((id, refusal)) => {
@@ -113,23 +119,93 @@ impl<D: Database> ChainManager<D> {
         Ok(Some(Event::Reorganised { fork, abandoned: abandoned_ids, adopted, returned }))
     }
 
-    /// Executes a branch in memory, lowest block first. The inner error names the block that breaks a rule.
-    fn execute_branch(
-        &self,
-        best: &Lineage,
-        fork: Height,
-    ) -> Result<Result<Vec<Adopted>, (BlockId, Refusal)>, StoreError> {
+    /// Whether the bodies of both branches above `fork` are more than what is changed at once.
+    fn is_too_large(&self, best: &Lineage, fork: Height) -> Result<bool, StoreError> {
+        let mut bytes = 0;
+        for tip in [best, &self.tip] {
+            let mut next = tip.clone();
+            while next.height > fork {
+                bytes += self.store.body_bytes(&next.id)?;
+                if bytes > self.switch_bytes {
+                    return Ok(true);
+                }
+                next = self.lineage_of(&next.parent)?.ok_or_else(|| missing(Column::Headers, &next.parent))?;
+            }
+        }
+        Ok(false)
+    }
+
+    /// Changes branches one block and one batch after the other, so that large blocks are never in memory together.
+    /// Every tip on the way is a valid chain's: after a crash, [`Self::settle`] goes on. Where a block of the branch
+    /// breaks a rule the tip is the one below it, and settling looks for what is best then.
+    fn switch_in_steps(&mut self, best: &Lineage, fork: Height) -> Result<Event, StoreError> {
+        let path = self.path_to(best, fork)?.1;
+        let (mut abandoned, mut returned, mut returned_bytes) = (Vec::new(), Vec::new(), 0);
+        while self.tip.height > fork {
+            let parent = self.lineage_of(&self.tip.parent)?;
+            let parent = parent.ok_or_else(|| missing(Column::Headers, &self.tip.parent))?;
+            let mut batch = Batch::default();
+            let gone = self.abandon(&mut batch, parent.height)?;
+            put_tip(&mut batch, &parent.id);
+            let parent_weight = self.parent_weight_of(&parent)?;
+            self.store.write(batch)?;
+            (self.tip, self.parent_weight) = (parent, parent_weight);
+            self.values.clear();
+            for (lineage, transactions) in gone {
+                abandoned.push(lineage.id);
+                self.branches.insert(lineage.id, lineage);
+                for transaction in transactions.into_iter().filter(Self::is_returned).rev() {
+                    returned_bytes += transaction.encoded_len();
+                    if returned_bytes <= MAX_RETURNED_BYTES {
+                        returned.push(transaction);
+                    }
+                }
+            }
+        }
+        abandoned.reverse();
+        let mut adopted = Vec::with_capacity(path.len());
+        let mut kept: HashSet<TransactionId> = HashSet::new();
+        for lineage in path {
+            let id = lineage.id;
+            let block = self.store.block(&id)?.ok_or_else(|| missing(Column::Bodies, &id))?;
+            let ids: Vec<_> = block.transactions.iter().map(Transaction::id).collect();
+            if let Err(error) = self.connect_next(block, lineage, &ids, false)? {
+                tracing::warn!(%id, %error, "a branch breaks a rule");
+                self.drop_branch(&id)?;
+                break;
+            }
+            adopted.push(id);
+            kept.extend(ids);
+        }
+        returned.retain(|transaction: &Transaction| !kept.contains(&transaction.id()));
+        // Of the last block they were taken first.
+        returned.reverse();
+        Ok(Event::Reorganised { fork, abandoned, adopted, returned })
+    }
+
+    /// The block at `fork` below `best`, and those above it up to `best`, lowest first.
+    fn path_to(&self, best: &Lineage, fork: Height) -> Result<(Lineage, Vec<Lineage>), StoreError> {
         let mut path = Vec::new();
         let mut next = best.clone();
         while next.height > fork {
             let parent = self.lineage_of(&next.parent)?.ok_or_else(|| missing(Column::Headers, &next.parent))?;
             path.push(std::mem::replace(&mut next, parent));
         }
-        let mut parent = next;
+        path.reverse();
+        Ok((next, path))
+    }
+
+    /// Executes a branch in memory, lowest block first. The inner error names the block that breaks a rule.
+    fn execute_branch(
+        &self,
+        best: &Lineage,
+        fork: Height,
+    ) -> Result<Result<Vec<Adopted>, (BlockId, Refusal)>, StoreError> {
+        let (mut parent, path) = self.path_to(best, fork)?;
         let mut changed: HashMap<StateKey, (Height, Option<Vec<u8>>)> = HashMap::new();
         let mut nodes = Overlay::new(self.store.nodes(), fork.0, Vec::new());
         let mut branch = Vec::with_capacity(path.len());
-        for lineage in path.into_iter().rev() {
+        for lineage in path {
             let block = self.store.block(&lineage.id)?.ok_or_else(|| missing(Column::Bodies, &lineage.id))?;
             let state = BranchState { base: self.store.state(fork), changed: &changed };
             let executed = match self.execute(&block, &parent, &lineage, &state, &nodes)? {

@@ -90,6 +90,11 @@ impl<D: Database> Store<D> {
         self.entry("body", Column::Bodies, &id.0)
     }
 
+    /// Length of a body as it is kept, 0 of one that is not.
+    pub(crate) fn body_bytes(&self, id: &BlockId) -> Result<usize, StoreError> {
+        Ok(self.database.get(Column::Bodies, &id.0)?.map_or(0, |body| body.len()))
+    }
+
     /// A whole block.
     ///
     /// # Errors

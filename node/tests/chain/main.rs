@@ -4,4 +4,5 @@ mod common;
 mod delivery;
 mod faults;
 mod reorganisations;
+mod steps;
 mod tricks;

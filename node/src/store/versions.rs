@@ -11,6 +11,7 @@
 //! are forgotten one by one: what version `v` replaced is needed by none from `v` on.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
@@ -67,15 +68,20 @@ impl<D: Database> StoredState<'_, D> {
     /// What `key` holds in this version.
     pub(crate) fn held(&self, key: &StateKey) -> Result<Held, StateError> {
         let wanted = versioned(key, self.version);
-        let Some((found, value)) = self.store.database.first_from(key.column(), &wanted)? else {
+        // No further than this key's versions: behind them may lie any number of entries that are gone.
+        let mut end = key.bytes();
+        end.extend_from_slice(&[0xff; size_of::<u64>() + 1]);
+        let mut first = None;
+        self.store.database.scan(key.column(), &wanted, Some(&end), &mut |found, value| {
+            first = Some((found.to_vec(), value.to_vec()));
+            ControlFlow::Break(())
+        })?;
+        let Some((found, value)) = first else {
             return Ok(None);
         };
-        let Some((prefix, version)) = found.split_last_chunk() else {
+        let Some((_, version)) = found.split_last_chunk().filter(|_| found.len() == wanted.len()) else {
             return Ok(None);
         };
-        if found.len() != wanted.len() || *prefix != wanted[..prefix.len()] {
-            return Ok(None);
-        }
         let version = Height(!u64::from_be_bytes(*version));
         match value.split_first() {
             Some((1, value)) => Ok(Some((version, Some(value.to_vec())))),

@@ -5,6 +5,7 @@
 //! * [`mod@check`] walks all of it, [`archive`] is the file that blocks travel in.
 //! * [`open`] makes a store, and looks whether one is whole.
 
+pub mod accounts;
 pub mod archive;
 pub mod blocks;
 pub(crate) mod cache;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+pub use accounts::Balance;
 pub use blocks::{Body, StoredHeader};
 pub use database::{Batch, Column, Database, DatabaseError, Entry, Operation, Visit};
 pub use memory::MemoryDatabase;
@@ -30,7 +32,7 @@ pub use rocks::{RocksDatabase, RocksOptions};
 pub use space::SpaceGuard;
 pub use versions::{Changed, StoredState, Undo};
 
-use crate::chain::DecodeError;
+use crate::chain::{DecodeError, Height};
 use crate::state::StateError;
 use crate::state::tree::TreeError;
 
@@ -76,6 +78,16 @@ pub enum StoreError {
         /// Its key.
         key: Vec<u8>,
     },
+    /// No state of that height is kept.
+    #[error("store: height {height} is not among the states that are kept, those of heights {oldest} to {newest}")]
+    NotKept {
+        /// What was asked for.
+        height: Height,
+        /// The oldest there is.
+        oldest: Height,
+        /// The newest there is.
+        newest: Height,
+    },
     /// Entries contradict each other.
     #[error("store: column {}: entry {}: {reason}", column.name(), const_hex::encode(key))]
     Inconsistent {
@@ -102,6 +114,7 @@ impl StoreError {
     #[must_use]
     pub fn is_damage(&self) -> bool {
         match self {
+            Self::NotKept { .. } => false,
             Self::Database(error) | Self::Tree(TreeError::Database(error)) => {
                 matches!(error, DatabaseError::Corrupt { .. })
             }

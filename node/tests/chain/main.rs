@@ -1,5 +1,6 @@
 //! The chain manager against trees of blocks: any order, any fault.
 
+mod accounts;
 mod common;
 mod delivery;
 mod faults;

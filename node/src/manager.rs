@@ -275,13 +275,17 @@ impl<D: Database> ChainManager<D> {
         Ok(self.store.header(id)?.map(|stored| stored.lineage))
     }
 
+    /// What the parent of a stored block leaves to its children: it is stored too.
+    fn parent_of(&self, lineage: &Lineage) -> Result<Lineage, StoreError> {
+        let parent = lineage.parent;
+        self.lineage_of(&parent)?.ok_or_else(|| StoreError::Missing { column: Column::Headers, key: parent.0.to_vec() })
+    }
+
     /// Height at which the branch of a stored block leaves the best chain.
     fn fork_of(&self, lineage: &Lineage) -> Result<Height, StoreError> {
         let mut branch = lineage.clone();
         while !self.is_on_best_chain(&branch)? {
-            let parent = self.lineage_of(&branch.parent)?;
-            branch =
-                parent.ok_or_else(|| StoreError::Missing { column: Column::Headers, key: branch.parent.0.to_vec() })?;
+            branch = self.parent_of(&branch)?;
         }
         Ok(branch.height)
     }

@@ -87,9 +87,9 @@ pub trait Engine {
     /// Whether the chain up to `offered` takes the place of the one up to `held`.
     fn prefer(&self, held: &Lineage, offered: &Lineage) -> bool;
 
-    /// Whether the branch up to `branch`, its heaviest known header, is worth the growing of a row,
-    /// `tip_parent` being the parent of the best chain's tip, or the tip itself if that is genesis.
-    fn could_outweigh(&self, branch: &Lineage, tip_parent: &Lineage) -> bool;
+    /// Whether a branch of weight `branch`, its heaviest known header included, is worth the growing of a row;
+    /// `tip_parent` is the weight of the parent of the best chain's tip, or of the tip itself if that is genesis.
+    fn could_outweigh(&self, branch: Weight, tip_parent: Weight) -> bool;
 }
 
 /// Proof of space in epochs of time: the first engine (PROTOCOL §7).
@@ -147,8 +147,8 @@ impl Engine for SpaceTime {
         fork_choice::prefer(&held.tip(), &offered.tip())
     }
 
-    fn could_outweigh(&self, branch: &Lineage, tip_parent: &Lineage) -> bool {
-        fork_choice::could_outweigh(branch.weight, tip_parent.weight)
+    fn could_outweigh(&self, branch: Weight, tip_parent: Weight) -> bool {
+        fork_choice::could_outweigh(branch, tip_parent)
     }
 }
 
@@ -234,8 +234,10 @@ mod tests {
         assert!(engine.prefer(&worse, &better) && !engine.prefer(&better, &worse));
         assert!(!engine.prefer(&worse, &later));
         assert!(engine.prefer(&genesis, &worse));
-        assert!(engine.could_outweigh(&better, &genesis) && !engine.could_outweigh(&better, &worse));
-        assert!(!engine.could_outweigh(&genesis, &genesis));
+        assert!(
+            engine.could_outweigh(better.weight, genesis.weight) && !engine.could_outweigh(better.weight, worse.weight)
+        );
+        assert!(!engine.could_outweigh(genesis.weight, genesis.weight));
     }
 
     #[test]

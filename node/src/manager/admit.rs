@@ -6,7 +6,7 @@ use super::{Alarm, ChainManager, Event, MAX_ALARMS, Refusal, Verdict};
 use crate::chain::rules::{BlockError, CheckedHeader, HeaderError, check_body, check_header};
 use crate::chain::verify::{HeaderCheck, Verifier};
 use crate::chain::{Block, BlockId, Hash, Header, Height, TransactionId, plot_key};
-use crate::consensus::{Lineage, could_outweigh, too_deep};
+use crate::consensus::{Engine, Lineage, too_deep};
 use crate::state::{Ledger, PlotStatus};
 use crate::store::{Database, StoreError};
 
@@ -134,7 +134,7 @@ impl<D: Database> ChainManager<D> {
         let ahead = offered.height.0 - fork.0 > self.parameters().plot_maturity;
         let extends_tip = fork == self.tip.height;
         let heaviest = offered.weight.max(self.waiting.heaviest(&id));
-        if ahead || !(extends_tip || could_outweigh(heaviest, self.parent_weight)) {
+        if ahead || !(extends_tip || self.engine.could_outweigh(heaviest, self.parent_weight)) {
             let lineage = candidate.checked.lineage;
             self.waiting.insert(id, candidate.block, Some(lineage));
             return Ok(Some(Verdict::Light));

@@ -11,7 +11,7 @@ use crate::state::{Changes, Execution, Fault, OpeningClaim, Place, StateReader};
 use crate::store::blocks::{connect, forget_side_block, mark_side_block, put_block};
 use crate::store::cache::TipState;
 use crate::store::open::put_tip;
-use crate::store::versions::put_version;
+use crate::store::versions::{put_version, replaced_by};
 use crate::store::{Batch, Body, Database, StoreError, StoredHeader};
 
 /// What became of blocks, and what happened to the chain.
@@ -139,12 +139,7 @@ impl<D: Database> ChainManager<D> {
             put_block(&mut batch, &stored, &body);
         }
         connect(&mut batch, &lineage, ids);
-        let mut replaced = HashMap::with_capacity(changes.len());
-        for key in changes.keys() {
-            if let Some((version, _)) = state.held(key)? {
-                replaced.insert(*key, version);
-            }
-        }
+        let replaced = replaced_by(&changes, |key| state.held(key))?;
         put_version(&mut batch, lineage.height, &changes, &update, &replaced);
         put_tip(&mut batch, &lineage.id);
         self.prune(&mut batch, lineage.height)?;

@@ -11,7 +11,7 @@ use crate::state::tree::{Layer, Overlay};
 use crate::state::{StateError, StateKey, StateReader};
 use crate::store::blocks::{connect, disconnect, forget_side_block};
 use crate::store::open::{put_oldest_body, put_tip};
-use crate::store::versions::{Held, forget_nodes_above, put_version};
+use crate::store::versions::{Held, forget_nodes_above, put_version, replaced_by};
 use crate::store::{Batch, Column, Database, StoreError, StoredState};
 
 /// Most bytes of transactions that an event gives back: no pool has room for more.
@@ -129,7 +129,7 @@ impl<D: Database> ChainManager<D> {
                 if bytes > self.switch_bytes {
                     return Ok(true);
                 }
-                next = self.lineage_of(&next.parent)?.ok_or_else(|| missing(Column::Headers, &next.parent))?;
+                next = self.parent_of(&next)?;
             }
         }
         Ok(false)
@@ -142,8 +142,7 @@ impl<D: Database> ChainManager<D> {
         let path = self.path_to(best, fork)?.1;
         let (mut abandoned, mut returned, mut returned_bytes) = (Vec::new(), Vec::new(), 0);
         while self.tip.height > fork {
-            let parent = self.lineage_of(&self.tip.parent)?;
-            let parent = parent.ok_or_else(|| missing(Column::Headers, &self.tip.parent))?;
+            let parent = self.parent_of(&self.tip)?;
             let mut batch = Batch::default();
             let gone = self.abandon(&mut batch, parent.height)?;
             put_tip(&mut batch, &parent.id);
@@ -188,7 +187,7 @@ impl<D: Database> ChainManager<D> {
         let mut path = Vec::new();
         let mut next = best.clone();
         while next.height > fork {
-            let parent = self.lineage_of(&next.parent)?.ok_or_else(|| missing(Column::Headers, &next.parent))?;
+            let parent = self.parent_of(&next)?;
             path.push(std::mem::replace(&mut next, parent));
         }
         path.reverse();
@@ -212,12 +211,7 @@ impl<D: Database> ChainManager<D> {
                 Ok(executed) => executed,
                 Err(error) => return Ok(Err((lineage.id, error.into()))),
             };
-            let mut replaced = HashMap::with_capacity(executed.changes.len());
-            for key in executed.changes.keys() {
-                if let Some((version, _)) = state.held(key)? {
-                    replaced.insert(*key, version);
-                }
-            }
+            let replaced = replaced_by(&executed.changes, |key| state.held(key))?;
             let held = |(key, value): (&StateKey, &Option<Vec<u8>>)| (*key, (lineage.height, value.clone()));
             changed.extend(executed.changes.iter().map(held));
             nodes.push(Arc::new(Layer::new(&executed.update)));

@@ -169,6 +169,20 @@ impl<D: Database> Store<D> {
     }
 }
 
+/// Since when the keys that a version changes held what they did, as `held` says of each.
+pub(crate) fn replaced_by(
+    changes: &Changes,
+    held: impl Fn(&StateKey) -> Result<Held, StateError>,
+) -> Result<HashMap<StateKey, Height>, StateError> {
+    let mut replaced = HashMap::with_capacity(changes.len());
+    for key in changes.keys() {
+        if let Some((version, _)) = held(key)? {
+            replaced.insert(*key, version);
+        }
+    }
+    Ok(replaced)
+}
+
 /// Writes one version: values, nodes, and what it changed. `replaced` says since when a key held what it did before.
 pub(crate) fn put_version(
     batch: &mut Batch,

@@ -23,7 +23,11 @@ pub mod consensus;
 pub mod light;
 pub mod manager;
 pub mod mempool;
+pub mod miner;
+pub mod network;
+pub mod participant;
 pub mod state;
 pub mod store;
+pub mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;

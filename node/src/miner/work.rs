@@ -6,6 +6,7 @@ use spacetime_prover::Proof;
 
 use crate::builder::Payout;
 use crate::chain::{BlockId, Epoch, Hash, Header, Height, MinerKey, MinerSignature};
+use crate::consensus::Fees;
 
 /// What a node tells its miners. Each kind replaces what was told of it before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,7 +21,7 @@ pub enum Work {
     Epoch(EpochWork),
     /// The miner's proof leads: this header is to be signed.
     Sign(Box<SignWork>),
-    /// An epoch's window is over.
+    /// An epoch's window is over. Said again when a block of the epoch takes its place on the best chain.
     Result(ResultWork),
     /// The node is catching up: nothing can be won until the next group is told.
     Pause,
@@ -31,6 +32,8 @@ pub enum Work {
 pub struct ChainWork {
     /// The network's name.
     pub network: String,
+    /// First part of its addresses.
+    pub hrp: String,
     /// The genesis block's id, which all signatures bind.
     pub genesis: BlockId,
     /// Where epoch 0 begins, Unix milliseconds.
@@ -51,6 +54,11 @@ pub struct ChainWork {
     pub openings: u32,
     /// Heights between a plot's activation and its first win.
     pub plot_maturity: u64,
+    /// Heights that a plot lives since its latest win or activation; without it, for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plot_lifetime: Option<u64>,
+    /// The least fee of a transaction that pays one.
+    pub fees: Fees,
     /// The node's clock, Unix milliseconds.
     pub time_ms: u64,
 }
@@ -120,7 +128,8 @@ pub struct ResultWork {
 }
 
 /// A miner's winning leaf.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct MinerProof {
     /// The epoch that is won.
     pub epoch: Epoch,
@@ -132,6 +141,7 @@ pub struct MinerProof {
     /// until there is a block.
     pub reveal: MinerSignature,
     /// Who is to be paid.
+    #[serde(with = "payout_json")]
     pub payout: Payout,
 }
 
@@ -190,3 +200,47 @@ mod header_hex {
         decode("header", &bytes, HEADER_BYTES).map_err(D::Error::custom)
     }
 }
+
+/// Who is paid, as JSON: shares of an address in hex and its parts, unclaimed parts, extra data in hex.
+mod payout_json {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    use crate::builder::{Payout, Share};
+    use crate::chain::{Address, Capped};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct ShareJson {
+        address: Address,
+        parts: u32,
+    }
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct PayoutJson {
+        shares: Vec<ShareJson>,
+        #[serde(default)]
+        unclaimed_parts: u32,
+        #[serde(default)]
+        extra: String,
+    }
+
+    pub(super) fn serialize<S: Serializer>(payout: &Payout, serializer: S) -> Result<S::Ok, S::Error> {
+        let shares = payout.shares.iter().map(|&Share { address, parts }| ShareJson { address, parts }).collect();
+        let extra = const_hex::encode(&*payout.extra);
+        PayoutJson { shares, unclaimed_parts: payout.unclaimed_parts, extra }.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Payout, D::Error> {
+        // The text is bounded by whoever read it, the lists by their caps.
+        let json = PayoutJson::deserialize(deserializer)?;
+        let shares = json.shares.into_iter().map(|ShareJson { address, parts }| Share { address, parts }).collect();
+        let shares = Capped::new(shares).ok_or_else(|| D::Error::custom("payout: too many shares"))?;
+        let extra = const_hex::decode(&json.extra).map_err(D::Error::custom)?;
+        let extra = Capped::new(extra).ok_or_else(|| D::Error::custom("payout: too much extra data"))?;
+        Ok(Payout { shares, unclaimed_parts: json.unclaimed_parts, extra })
+    }
+}
+
+#[cfg(test)]
+mod tests;

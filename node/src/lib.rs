@@ -18,6 +18,7 @@
 pub mod builder;
 pub mod chain;
 pub mod chain_pool;
+pub mod config;
 pub mod consensus;
 #[cfg(feature = "light")]
 pub mod light;

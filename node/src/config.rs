@@ -1,0 +1,278 @@
+//! What an operator chooses: file, environment and flags as one [`Config`], and the folder that a node keeps things in.
+//!
+//! * [`Layers`] joins the sources. Flags win over the environment (`SPACETIME_…`), which wins over the file, which wins
+//!   over what is usual on the chosen chain.
+//! * [`SETTINGS`] lists every setting with its meaning; [`Config::to_toml`] writes them with it, so that what it wrote can be
+//!   read back.
+//! * [`DataDir`] is the folder, held by one process.
+//!
+//! A file looks like this; every key may be left out, and an unknown one is refused:
+//!
+//! ```toml
+//! network = "test"
+//!
+//! [peers]
+//! seeds = ["/dns/seed.example.org/tcp/21220"]
+//!
+//! [rpc]
+//! listen = "127.0.0.1:21221"
+//! ```
+
+mod check;
+mod data_dir;
+mod error;
+mod holder;
+mod layers;
+mod print;
+mod secret;
+mod settings;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+pub use data_dir::{DataDir, DataDirError};
+pub use error::ConfigError;
+pub use holder::Holder;
+pub use layers::{Layers, MAX_FILE_BYTES, read_file};
+pub use secret::{SecretFileError, read_or_make_secret};
+pub use settings::{Kind, SETTINGS, Setting};
+
+use crate::chain::Amount;
+use crate::consensus::Fees;
+use crate::mempool::Limits;
+use crate::store::space::KEEP_FREE_BYTES;
+
+/// All that an operator chooses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The folder that all is kept in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<PathBuf>,
+    /// The chain, where it is one that the program knows.
+    pub network: Network,
+    /// The chain's specification, where it is another one; then `network` says nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chain: Option<PathBuf>,
+    /// Other nodes.
+    pub peers: Peers,
+    /// HTTP.
+    pub rpc: Rpc,
+    /// Mining in the node's own process.
+    pub mine: Mine,
+    /// Transactions that wait.
+    pub pool: Pool,
+    /// The database.
+    pub store: Store,
+}
+
+/// Chains that the program knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Network {
+    /// The main chain.
+    #[default]
+    Main,
+    /// The test chain.
+    Test,
+    /// A chain of one's own.
+    Local,
+}
+
+/// Other nodes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Peers {
+    /// Addresses that are listened on, as multiaddrs.
+    pub listen: Vec<String>,
+    /// Addresses that others reach this node at, where it cannot see them itself, as multiaddrs.
+    pub external: Vec<String>,
+    /// Addresses that are dialled where the peer book holds too few, as multiaddrs.
+    pub seeds: Vec<String>,
+    /// With fewer live peers others are looked for.
+    pub least: u32,
+    /// Most live peers.
+    pub most: u32,
+    /// Most of them that came by themselves.
+    pub most_inbound: u32,
+    /// Most connections with one IP address.
+    pub most_per_address: u32,
+    /// Most peers of one /24 of IPv4 or /64 of IPv6.
+    pub most_per_group: u32,
+    /// Bytes a second that are sent, and that are received, at most.
+    pub bytes_per_second: u64,
+    /// Looks for nodes in the local network, and lets itself be found there.
+    pub mdns: bool,
+    /// Asks the router to let others in.
+    pub upnp: bool,
+}
+
+/// HTTP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rpc {
+    /// Whether there is any.
+    pub enabled: bool,
+    /// Where it is listened.
+    pub listen: SocketAddr,
+    /// Allows an address that other machines reach.
+    pub public: bool,
+    /// Names in `Host` that are answered, beside the addresses themselves and `localhost`.
+    pub hosts: Vec<String>,
+    /// The file of the token that admin calls need; without it, `rpc.token` in the data directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_file: Option<PathBuf>,
+    /// Longest body of a request.
+    pub body_bytes: u64,
+    /// Requests a second and address, on average.
+    pub requests_per_second: u32,
+    /// Requests of one address at once.
+    pub burst: u32,
+    /// Most connections.
+    pub connections: u32,
+    /// Most miners that follow `/rpc/work`.
+    pub streams: u32,
+}
+
+/// Mining in the node's own process.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Mine {
+    /// Plots, or folders of plots.
+    pub plots: Vec<PathBuf>,
+    /// Keystores of the plots' miner keys.
+    pub keys: Vec<PathBuf>,
+    /// The file of the keystores' passphrase.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub passphrase_file: Option<PathBuf>,
+    /// The address that blocks pay to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payout: Option<String>,
+}
+
+/// Transactions that wait.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Pool {
+    /// Most transactions that are paid for.
+    pub transactions: u64,
+    /// Most bytes of them.
+    pub bytes: u64,
+    /// The least fee of a transaction, in base units, where the chain's is lower.
+    pub fee_base: u64,
+    /// The least fee of each of its bytes, in base units, where the chain's is lower.
+    pub fee_per_byte: u64,
+}
+
+/// The database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Store {
+    /// Keeps the bodies of this many of the latest blocks; without it, all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_bodies: Option<u64>,
+    /// Writes nothing more when less than this is free on the disk.
+    pub free_bytes: u64,
+    /// Waits for the disk after every block: a power cut then takes no block, where otherwise it may take the latest ones.
+    pub sync: bool,
+}
+
+/// Ports of peers; HTTP has the next one. Below the ports that systems hand out by themselves.
+const PORTS: [(Network, u16); 3] = [(Network::Main, 21_210), (Network::Test, 21_220), (Network::Local, 21_230)];
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::usual(Network::Main)
+    }
+}
+
+impl Config {
+    /// What is usual on a chain. On a local one nothing is listened on that other machines reach, and all nodes may be on
+    /// one machine.
+    #[must_use]
+    pub fn usual(network: Network) -> Self {
+        Self {
+            data: None,
+            network,
+            chain: None,
+            peers: Peers::usual(network),
+            rpc: Rpc::usual(network),
+            mine: Mine::default(),
+            pool: Pool::default(),
+            store: Store::default(),
+        }
+    }
+}
+
+impl Network {
+    /// The port that its nodes listen on.
+    fn port(self) -> u16 {
+        PORTS.into_iter().find(|(network, _)| *network == self).map_or(0, |(_, port)| port)
+    }
+}
+
+impl Peers {
+    fn usual(network: Network) -> Self {
+        let port = network.port();
+        let local = network == Network::Local;
+        let hosts: &[&str] = if local { &["/ip4/127.0.0.1"] } else { &["/ip4/0.0.0.0", "/ip6/::"] };
+        let listen = hosts.iter().flat_map(|host| [format!("{host}/tcp/{port}"), format!("{host}/udp/{port}/quic-v1")]);
+        Self {
+            listen: listen.collect(),
+            external: Vec::new(),
+            seeds: Vec::new(),
+            least: 8,
+            most: 32,
+            most_inbound: 24,
+            most_per_address: if local { 32 } else { 2 },
+            most_per_group: if local { 32 } else { 4 },
+            bytes_per_second: 8 << 20,
+            mdns: local,
+            upnp: !local,
+        }
+    }
+}
+
+impl Default for Peers {
+    fn default() -> Self {
+        Self::usual(Network::Main)
+    }
+}
+
+impl Rpc {
+    fn usual(network: Network) -> Self {
+        Self {
+            enabled: true,
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, network.port() + 1)),
+            public: false,
+            hosts: Vec::new(),
+            token_file: None,
+            body_bytes: 1 << 20,
+            requests_per_second: 100,
+            burst: 400,
+            connections: 256,
+            streams: 32,
+        }
+    }
+}
+
+impl Default for Rpc {
+    fn default() -> Self {
+        Self::usual(Network::Main)
+    }
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        let limits = Limits::new(Fees { base: Amount::ZERO, per_byte: Amount::ZERO });
+        Self { transactions: limits.transactions as u64, bytes: limits.bytes as u64, fee_base: 0, fee_per_byte: 0 }
+    }
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { keep_bodies: None, free_bytes: KEEP_FREE_BYTES, sync: false }
+    }
+}

@@ -1,0 +1,93 @@
+//! Whether values are in their ranges and fit each other.
+
+use super::{Config, ConfigError};
+
+/// Longest multiaddr: names have at most 253 characters, and a relayed one has two peer ids.
+const MAX_MULTIADDR_BYTES: usize = 512;
+/// Longest list: nobody writes down more, and each entry costs a socket, a dial or an open file.
+const MAX_ENTRIES: usize = 4096;
+/// Most peers: each may hold some megabytes of messages, and systems allow a process about 1,000 files.
+const MAX_PEERS: u64 = 400;
+
+impl Config {
+    /// Whether a node can be started with it, apart from what files hold.
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.check_lists()?;
+        self.check_peers()?;
+        self.check_rpc()?;
+        range("pool.transactions", self.pool.transactions, 1, 1_000_000)?;
+        range("pool.bytes", self.pool.bytes, 1 << 20, 1 << 30)?;
+        if !self.mine.plots.is_empty() {
+            if self.mine.payout.is_none() {
+                return Err(ConfigError::Payout);
+            }
+            if self.mine.keys.is_empty() {
+                return Err(ConfigError::Keys);
+            }
+        }
+        Ok(())
+    }
+
+    fn check_lists(&self) -> Result<(), ConfigError> {
+        for (setting, found) in [
+            ("peers.listen", self.peers.listen.len()),
+            ("peers.external", self.peers.external.len()),
+            ("peers.seeds", self.peers.seeds.len()),
+            ("rpc.hosts", self.rpc.hosts.len()),
+            ("mine.plots", self.mine.plots.len()),
+            ("mine.keys", self.mine.keys.len()),
+        ] {
+            if found > MAX_ENTRIES {
+                return Err(ConfigError::TooMany { setting, found, most: MAX_ENTRIES });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_peers(&self) -> Result<(), ConfigError> {
+        let peers = &self.peers;
+        range("peers.most", peers.most.into(), 1, MAX_PEERS)?;
+        for (setting, found) in [("peers.least", peers.least), ("peers.most_inbound", peers.most_inbound)] {
+            if found > peers.most {
+                return Err(ConfigError::AboveMost { setting, found, most: peers.most });
+            }
+        }
+        range("peers.most_per_address", peers.most_per_address.into(), 1, MAX_PEERS)?;
+        range("peers.most_per_group", peers.most_per_group.into(), 1, MAX_PEERS)?;
+        // Below, one block an epoch for every peer does not fit.
+        range("peers.bytes_per_second", peers.bytes_per_second, 64 << 10, 1 << 40)?;
+        for (setting, texts) in
+            [("peers.listen", &peers.listen), ("peers.external", &peers.external), ("peers.seeds", &peers.seeds)]
+        {
+            // The network reads them again, more closely.
+            let wrong = |text: &&String| {
+                !text.starts_with('/') || text.len() > MAX_MULTIADDR_BYTES || text.contains(char::is_whitespace)
+            };
+            if let Some(text) = texts.iter().find(wrong) {
+                return Err(ConfigError::Multiaddr { setting, text: text.chars().take(64).collect() });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_rpc(&self) -> Result<(), ConfigError> {
+        let rpc = &self.rpc;
+        // A transaction of the greatest length in hex, and less than one that could hurt.
+        range("rpc.body_bytes", rpc.body_bytes, 600 << 10, 64 << 20)?;
+        range("rpc.requests_per_second", rpc.requests_per_second.into(), 1, 1_000_000)?;
+        range("rpc.burst", rpc.burst.into(), 1, 1_000_000)?;
+        range("rpc.connections", rpc.connections.into(), 1, 10_000)?;
+        range("rpc.streams", rpc.streams.into(), 0, 1_000)?;
+        if rpc.enabled && !rpc.public && !rpc.listen.ip().to_canonical().is_loopback() {
+            return Err(ConfigError::PublicRpc { address: rpc.listen });
+        }
+        Ok(())
+    }
+}
+
+fn range(setting: &'static str, found: u64, least: u64, most: u64) -> Result<(), ConfigError> {
+    if (least..=most).contains(&found) { Ok(()) } else { Err(ConfigError::Range { setting, found, least, most }) }
+}

@@ -11,6 +11,7 @@
 
 mod admit;
 mod apply;
+mod headers;
 mod import;
 mod pruning;
 mod reorganise;
@@ -26,6 +27,7 @@ use thiserror::Error;
 
 pub use admit::{Admission, Candidate, verify};
 pub use apply::Outcome;
+pub use headers::{HeaderChecks, HeaderStop};
 pub use import::ImportReport;
 pub use reorganise::RewindError;
 pub use verdict::{Alarm, Event, Refusal, Verdict};

@@ -1,7 +1,10 @@
 //! What is dear, done for many blocks at once: signatures in batches, rows side by side.
 
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use lru::LruCache;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use spacetime_kernels::{Cell, CellRequest, Shape};
@@ -16,6 +19,10 @@ const MAX_BATCH: usize = 64;
 /// Fewer than these are not worth another thread.
 const MIN_BATCH: usize = 8;
 
+/// Headers that are remembered as good, by their ids: all that sync takes ahead of their blocks on any known chain, several
+/// times over, in less than a megabyte.
+const MAX_SEEN: NonZeroUsize = NonZeroUsize::new(8192).expect("it is not zero");
+
 /// A header whose cheap rules hold.
 #[derive(Clone, Copy, Debug)]
 pub struct HeaderCheck<'a> {
@@ -27,12 +34,14 @@ pub struct HeaderCheck<'a> {
     pub checked: &'a CheckedHeader,
 }
 
-/// Checks signatures and rows, and remembers keys and rows that it has seen.
+/// Checks signatures and rows, and remembers keys, rows and headers that it has seen.
 #[derive(Debug)]
 pub struct Verifier {
     genesis: BlockId,
     keys: bls::KeyCache,
     rows: RowMemo,
+    /// Headers whose signatures and rows hold: a block whose header came before it costs its transactions only.
+    seen: Mutex<LruCache<BlockId, ()>>,
     seed: [u8; 32],
     batches: AtomicU64,
 }
@@ -41,7 +50,14 @@ impl Verifier {
     /// For the chain of `genesis`. `seed` is unknown to whoever makes signatures: batches are weighted by it.
     #[must_use]
     pub fn new(genesis: BlockId, shape: Shape, seed: [u8; 32]) -> Self {
-        Self { genesis, keys: bls::KeyCache::new(), rows: RowMemo::new(shape), seed, batches: AtomicU64::new(0) }
+        Self {
+            genesis,
+            keys: bls::KeyCache::new(),
+            rows: RowMemo::new(shape),
+            seen: Mutex::new(LruCache::new(MAX_SEEN)),
+            seed,
+            batches: AtomicU64::new(0),
+        }
     }
 
     /// The genesis block's id, which all signatures bind.
@@ -73,19 +89,37 @@ impl Verifier {
             .collect()
     }
 
-    /// Checks headers' signatures, and then the rows of those that hold.
+    /// Checks headers' signatures, and then the rows of those that hold. What holds is remembered by the header's id, which
+    /// covers its signatures, its parent and so the challenge, and the proof's id, which [`rules::check_header`] has compared.
     #[must_use]
     pub fn headers(&self, headers: &[HeaderCheck<'_>]) -> Vec<Result<(), HeaderError>> {
-        let mut results = self.are_signed(headers);
-        let good: Vec<_> = (0..headers.len()).filter(|index| results[*index].is_ok()).collect();
+        let mut results = vec![Ok(()); headers.len()];
+        let unseen: Vec<_> = {
+            let mut seen = self.seen();
+            (0..headers.len()).filter(|index| seen.get(&headers[*index].checked.lineage.id).is_none()).collect()
+        };
+        let unsigned: Vec<_> = unseen.iter().map(|index| headers[*index]).collect();
+        for (index, signed) in unseen.iter().zip(self.are_signed(&unsigned)) {
+            results[*index] = signed;
+        }
+        let good: Vec<_> = unseen.into_iter().filter(|index| results[*index].is_ok()).collect();
         let requests: Vec<_> = good.iter().map(|index| headers[*index].checked.request).collect();
-        for (index, grown) in good.into_iter().zip(self.cells(&requests)) {
-            let found = headers[index].leaf;
-            if found != grown {
+        let cells = self.cells(&requests);
+        let mut seen = self.seen();
+        for (index, grown) in good.into_iter().zip(cells) {
+            let HeaderCheck { leaf: found, checked, .. } = headers[index];
+            if found == grown {
+                seen.put(checked.lineage.id, ());
+            } else {
                 results[index] = Err(HeaderError::Proof(VerifyError::Leaf { found, grown }));
             }
         }
         results
+    }
+
+    /// Ids are put in whole, so a poisoned lock still guards good ones.
+    fn seen(&self) -> MutexGuard<'_, LruCache<BlockId, ()>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Checks transactions' signatures; their form was checked.

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use spacetime_prover::Proof;
+
 use super::{Alarm, ChainManager, Event, MAX_ALARMS, Refusal, Verdict};
 use crate::chain::rules::{BlockError, CheckedHeader, HeaderError, check_body, check_header};
 use crate::chain::verify::{HeaderCheck, Verifier};
@@ -128,7 +130,9 @@ impl<D: Database> ChainManager<D> {
             Err(refusal) => return Ok(Some(self.refuse(id, refusal))),
         };
         if !self.may_fork_at(fork)? {
-            return Ok(Some(self.too_deep(&candidate, fork, admission)?));
+            let (header, proof) = (&candidate.block.header, &candidate.block.proof);
+            let error = self.too_deep(header, proof, &candidate.checked, fork, &mut admission.events)?;
+            return Ok(Some(Verdict::Refused(Refusal::Rule(error.into()))));
         }
         let offered = &candidate.checked.lineage;
         let ahead = offered.height.0 - fork.0 > self.parameters().plot_maturity;
@@ -152,7 +156,7 @@ impl<D: Database> ChainManager<D> {
                 admission.verdicts.push((id, Verdict::Refused(refusal)));
                 continue;
             }
-            if let Err(error) = self.check_plot_at(fork, &candidate)? {
+            if let Err(error) = self.check_plot_at(fork, &candidate.block.header, &candidate.block.proof)? {
                 let verdict = self.refuse(id, error.into());
                 admission.verdicts.push((id, verdict));
                 continue;
@@ -164,7 +168,7 @@ impl<D: Database> ChainManager<D> {
         Ok(None)
     }
 
-    fn is_known(&self, id: &BlockId) -> Result<bool, StoreError> {
+    pub(super) fn is_known(&self, id: &BlockId) -> Result<bool, StoreError> {
         let here = self.admitted.contains_key(id) || self.branches.contains_key(id) || self.waiting.contains(id);
         Ok(here || self.tip.id == *id || self.store.header(id)?.is_some())
     }
@@ -201,7 +205,7 @@ impl<D: Database> ChainManager<D> {
     }
 
     /// What a block leaves to its children, wherever it is, if its parent was known.
-    fn find_parent(&self, id: &BlockId) -> Result<Option<Lineage>, StoreError> {
+    pub(super) fn find_parent(&self, id: &BlockId) -> Result<Option<Lineage>, StoreError> {
         match self.admitted.get(id).or_else(|| self.waiting.light(id)) {
             Some(lineage) => Ok(Some(lineage.clone())),
             None => self.lineage_of(id),
@@ -210,7 +214,7 @@ impl<D: Database> ChainManager<D> {
 
     /// Height at which the branch of a block leaves what was executed of the best chain. Nothing, where a block below
     /// it was refused, or dropped for want of room.
-    fn fork_below(&self, id: &BlockId) -> Result<Option<Height>, StoreError> {
+    pub(super) fn fork_below(&self, id: &BlockId) -> Result<Option<Height>, StoreError> {
         let mut id = *id;
         while let Some(lineage) = self.admitted.get(&id).or_else(|| self.waiting.light(&id)) {
             id = lineage.parent;
@@ -223,13 +227,19 @@ impl<D: Database> ChainManager<D> {
         let checked =
             check_header(&self.engine, parameters, &self.genesis, parent, &block.header, &block.proof, Some(now_ms))
                 .map_err(BlockError::Header)?;
-        let Header { height, .. } = block.header;
-        let at_height = self.specification.checkpoints.iter().find(|checkpoint| checkpoint.height == height);
-        if let Some(checkpoint) = at_height.filter(|checkpoint| checkpoint.id != checked.lineage.id) {
-            return Err(Refusal::Checkpoint { height, expected: checkpoint.id });
-        }
+        self.check_checkpoint(&checked.lineage)?;
         let ids = check_body(&block, parameters)?;
         Ok(Candidate { block, ids, checked })
+    }
+
+    /// Whether the specification names no other block at this height.
+    pub(super) fn check_checkpoint(&self, lineage: &Lineage) -> Result<(), Refusal> {
+        let Lineage { id, height, .. } = *lineage;
+        let at_height = self.specification.checkpoints.iter().find(|checkpoint| checkpoint.height == height);
+        match at_height.filter(|checkpoint| checkpoint.id != id) {
+            Some(checkpoint) => Err(Refusal::Checkpoint { height, expected: checkpoint.id }),
+            None => Ok(()),
+        }
     }
 
     /// Whether forks at this height are followed: not deeper than the limit, but for the initial sync, and never
@@ -248,30 +258,40 @@ impl<D: Database> ChainManager<D> {
         Ok(below_bodies.max(self.store.oldest_state()?))
     }
 
-    fn too_deep(
+    /// Raises the alarm that a header which is not followed may deserve, and says why it is not.
+    pub(super) fn too_deep(
         &mut self,
-        candidate: &Candidate,
+        header: &Header,
+        proof: &Proof,
+        checked: &CheckedHeader,
         fork: Height,
-        admission: &mut Admission,
-    ) -> Result<Verdict, StoreError> {
-        if !self.is_alarmed(fork) && self.deserves_alarm(candidate, fork)? {
-            self.raise_alarm(candidate.checked.lineage.id, fork, &mut admission.events);
+        events: &mut Vec<Event>,
+    ) -> Result<HeaderError, StoreError> {
+        if !self.is_alarmed(fork) && self.deserves_alarm(header, proof, checked, fork)? {
+            self.raise_alarm(checked.lineage.id, fork, events);
         }
         let limit = self.parameters().reorg_limit;
         let depth = self.tip.height.0 - fork.0;
-        Ok(Verdict::Refused(Refusal::Rule(HeaderError::TooDeep { fork, depth, limit }.into())))
+        Ok(HeaderError::TooDeep { fork, depth, limit })
     }
 
     /// Whether a header that is not followed was won: by a plot that is known, and signed. Anybody can make others,
     /// and no row is grown for any.
-    fn deserves_alarm(&self, candidate: &Candidate, fork: Height) -> Result<bool, StoreError> {
-        let Header { miner_key, plot_id, height, .. } = candidate.block.header;
-        let key = Hash(plot_key(self.parameters(), &miner_key, &candidate.block.proof.seed).0);
+    fn deserves_alarm(
+        &self,
+        header: &Header,
+        proof: &Proof,
+        checked: &CheckedHeader,
+        fork: Height,
+    ) -> Result<bool, StoreError> {
+        let Header { miner_key, plot_id, height, .. } = *header;
+        let key = Hash(plot_key(self.parameters(), &miner_key, &proof.seed).0);
         let oldest = self.store.oldest_state()?;
         let plot = Ledger::new(self.store.state(fork.max(oldest))).plot(key)?;
         let could_win =
             plot.is_some_and(|plot| plot.plot_id == plot_id && plot.mature_from.is_some_and(|from| from <= height));
-        Ok(could_win && self.verifier.are_signed(&[candidate.header_check()])[0].is_ok())
+        let check = HeaderCheck { header, leaf: proof.leaf, checked };
+        Ok(could_win && self.verifier.are_signed(&[check])[0].is_ok())
     }
 
     fn is_alarmed(&self, fork: Height) -> bool {
@@ -316,10 +336,15 @@ impl<D: Database> ChainManager<D> {
 
     /// What the state at the fork says of the winning plot (PROTOCOL §7, "Cheap before dear"): it must have been
     /// activated and not have ended there, and be mature at the header's own height.
-    fn check_plot_at(&self, fork: Height, candidate: &Candidate) -> Result<Result<(), BlockError>, StoreError> {
-        let Header { miner_key, plot_id, height, .. } = candidate.block.header;
+    pub(super) fn check_plot_at(
+        &self,
+        fork: Height,
+        header: &Header,
+        proof: &Proof,
+    ) -> Result<Result<(), BlockError>, StoreError> {
+        let Header { miner_key, plot_id, height, .. } = *header;
         let parameters = self.parameters();
-        let key = Hash(plot_key(parameters, &miner_key, &candidate.block.proof.seed).0);
+        let key = Hash(plot_key(parameters, &miner_key, &proof.seed).0);
         let mut ledger = Ledger::new(self.store.state(fork));
         let Some(plot) = ledger.plot(key)? else {
             return Ok(Err(BlockError::UnknownPlot { plot_id }));

@@ -108,6 +108,23 @@ impl Waiting {
             light.heaviest = weight;
             below = light.lineage.parent;
         }
+        self.make_room_for_lights();
+    }
+
+    /// Notes that the branch of these headers is as heavy as `heaviest`, before their blocks have come.
+    pub(super) fn note_heavy(&mut self, lineages: &[Lineage], heaviest: Weight) {
+        for lineage in lineages {
+            let id = lineage.id;
+            let light = self.lights.entry(id).or_insert_with(|| {
+                self.light_order.push_back(id);
+                Light { lineage: lineage.clone(), heaviest }
+            });
+            light.heaviest = light.heaviest.max(heaviest);
+        }
+        self.make_room_for_lights();
+    }
+
+    fn make_room_for_lights(&mut self) {
         while self.lights.len() > MAX_BLOCKS {
             let Some(oldest) = self.light_order.pop_front() else { break };
             self.lights.remove(&oldest);

@@ -166,8 +166,8 @@ pub enum Response {
     Hello(Hello),
     /// PEER_LIST: addresses in their text form, with the peer's id.
     Peers(Capped<Capped<u8, MAX_ADDRESS_BYTES>, MAX_PEERS>),
-    /// HEADERS: consecutive, lowest first. None, if the locator's first block is the tip.
-    Headers(Capped<ProvedHeader, MAX_HEADERS>),
+    /// HEADERS: consecutive, lowest first, [`MAX_HEADERS_BYTES`] at most. None, if the locator's first block is the tip.
+    Headers(#[borsh(deserialize_with = "read_headers")] Capped<ProvedHeader, MAX_HEADERS>),
     /// BLOCK: those of the asked that there are, in the order asked, up to [`MAX_BLOCKS_BYTES`].
     Blocks(Capped<Block, MAX_BLOCKS>),
     /// PONG.
@@ -183,6 +183,11 @@ pub enum Response {
     Pool(Capped<Transaction, MAX_POOL>),
     /// Not now: too much was asked, or HELLO is missing.
     Refused,
+}
+
+/// HEADERS, of which no more bytes are read than it may have.
+fn read_headers<R: Read>(reader: &mut R) -> io::Result<Capped<ProvedHeader, MAX_HEADERS>> {
+    Capped::deserialize_reader(&mut reader.take(MAX_HEADERS_BYTES as u64))
 }
 
 /// PROOF_SUBMISSION: a leaf that wins an epoch, before there is a block. Nobody needs to sign it: only who holds the
@@ -232,5 +237,41 @@ impl GossipId {
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self(tagged_hash("spacetime/gossip/v1", &[bytes]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use spacetime_prover::MAX_SIBLINGS;
+
+    use super::*;
+    use crate::chain::{HEADER_BYTES, decode, encode};
+
+    #[test]
+    fn headers_are_bounded_in_number_and_in_bytes() {
+        let header: Header = decode("header", &[0; HEADER_BYTES], HEADER_BYTES).unwrap();
+        let proof = |siblings| Proof {
+            challenge: [0; 32],
+            column: 0,
+            seed: [0; 32],
+            rows: 0,
+            leaf: [0; 32],
+            leaf_index: 0,
+            siblings: vec![[0; 32]; siblings],
+            root: [0; 32],
+        };
+        let answer = |siblings, count: usize| {
+            let headers = vec![ProvedHeader { header: header.clone(), proof: proof(siblings) }; count];
+            let mut bytes = vec![2];
+            headers.serialize(&mut bytes).unwrap();
+            decode::<Response>("answer", &bytes, MAX_RESPONSE_BYTES).map(|_| bytes.len())
+        };
+        assert_eq!(answer(0, MAX_HEADERS).unwrap(), 1 + 4 + MAX_HEADERS * (HEADER_BYTES + 152));
+        assert!(answer(0, MAX_HEADERS + 1).is_err());
+        let longest = encode(&ProvedHeader { header: header.clone(), proof: proof(MAX_SIBLINGS) }).len();
+        let fitting = (MAX_HEADERS_BYTES - 4) / longest;
+        assert!(fitting < MAX_HEADERS);
+        assert!(answer(MAX_SIBLINGS, fitting).is_ok());
+        assert!(answer(MAX_SIBLINGS, fitting + 1).is_err(), "more than two MiB");
     }
 }

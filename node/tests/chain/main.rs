@@ -4,6 +4,7 @@ mod accounts;
 mod common;
 mod delivery;
 mod faults;
+mod headers;
 mod reorganisations;
 mod steps;
 mod tricks;

@@ -38,8 +38,8 @@ pub const MAX_BLOCKS_BYTES: usize = 4 << 20;
 pub const MAX_LOCATOR: usize = 64;
 /// Most addresses in a PEER_LIST.
 pub const MAX_PEERS: usize = 64;
-/// Longest address, as text (a multiaddr).
-pub const MAX_ADDRESS_BYTES: usize = 128;
+/// Longest address, as text (a multiaddr): IPv6, QUIC, and two ids where there is a relay are 188.
+pub const MAX_ADDRESS_BYTES: usize = 256;
 /// Longest name of a software.
 pub const MAX_SOFTWARE_BYTES: usize = 64;
 /// Most transactions in the answer to a TX_POOL_REQUEST.

@@ -27,10 +27,34 @@ pub enum Offence {
     Flood,
 }
 
+/// How many offences there are.
+pub const OFFENCES: usize = 11;
+
 /// A peer with so many points is banned.
 pub const BAN_POINTS: u32 = 100;
 
 impl Offence {
+    /// All of them.
+    pub const ALL: [Self; OFFENCES] = [
+        Self::Malformed,
+        Self::OtherChain,
+        Self::BadHeader,
+        Self::BadBlock,
+        Self::BadTransaction,
+        Self::BadProof,
+        Self::WrongAnswer,
+        Self::Withheld,
+        Self::Overstated,
+        Self::Slow,
+        Self::Flood,
+    ];
+
+    /// Its place among [`Offence::ALL`].
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
     /// What it costs.
     #[must_use]
     pub const fn points(self) -> u32 {

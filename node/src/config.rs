@@ -91,18 +91,22 @@ pub struct Peers {
     pub external: Vec<String>,
     /// Addresses that are dialled where the peer book holds too few, as multiaddrs.
     pub seeds: Vec<String>,
-    /// With fewer live peers others are looked for.
-    pub least: u32,
-    /// Most live peers.
+    /// Peers that are dialled: with fewer, others are looked for.
+    pub outbound: u32,
+    /// Most peers that dialled this node.
+    pub inbound: u32,
+    /// Most peers of both kinds.
     pub most: u32,
-    /// Most of them that came by themselves.
-    pub most_inbound: u32,
-    /// Most connections with one IP address.
-    pub most_per_address: u32,
-    /// Most peers of one /24 of IPv4 or /64 of IPv6.
-    pub most_per_group: u32,
-    /// Bytes a second that are sent, and that are received, at most.
-    pub bytes_per_second: u64,
+    /// Most peers at one IP address.
+    pub per_address: u32,
+    /// Most peers in one /24 of IPv4 or /64 of IPv6.
+    pub per_group: u32,
+    /// Whether the limits of addresses hold for this machine and private networks too, where many nodes may have one.
+    pub strict_local: bool,
+    /// How long a peer is kept out that broke the rules, in seconds.
+    pub ban_seconds: u64,
+    /// Bytes a second that all peers together are answered with; 0 for as many as are asked for.
+    pub upload_bytes_per_second: u64,
     /// Looks for nodes in the local network, and lets itself be found there.
     pub mdns: bool,
     /// Asks the router to let others in.
@@ -223,12 +227,14 @@ impl Peers {
             listen: listen.collect(),
             external: Vec::new(),
             seeds: Vec::new(),
-            least: 8,
+            outbound: 8,
+            inbound: 24,
             most: 32,
-            most_inbound: 24,
-            most_per_address: if local { 32 } else { 2 },
-            most_per_group: if local { 32 } else { 4 },
-            bytes_per_second: 8 << 20,
+            per_address: 2,
+            per_group: 4,
+            strict_local: false,
+            ban_seconds: 4 * 3600,
+            upload_bytes_per_second: 32 << 20,
             mdns: local,
             upnp: !local,
         }

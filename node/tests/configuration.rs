@@ -43,7 +43,7 @@ fn all_set() -> String {
                 "[\"/ip4/192.0.2.1/tcp/1\", \"/dns/a.example/tcp/2\"]"
             }
             ("peers.most", _) => "99",
-            ("store.free_bytes" | "peers.bytes_per_second" | "pool.bytes" | "rpc.body_bytes", _) => "2000000",
+            ("store.free_bytes" | "peers.upload_bytes_per_second" | "pool.bytes" | "rpc.body_bytes", _) => "2000000",
             (_, Kind::Text) => "\"lst1text\"",
             (_, Kind::Texts) => "[\"a\", \"b\"]",
             (_, Kind::Path) => "\"a/path\"",
@@ -101,18 +101,19 @@ fn usual_values_follow_from_the_chain() {
 
 #[test]
 fn flags_win_over_the_environment_over_the_file_over_what_is_usual() {
-    let file = "[peers]\nleast = 1\nmost = 20\nmost_inbound = 11\n[rpc]\nburst = 1";
+    let file = "[peers]\noutbound = 1\nmost = 20\ninbound = 11\n[rpc]\nburst = 1";
     let variables = |name: &str| match name {
-        "SPACETIME_PEERS_MOST_INBOUND" => Some(OsString::from("12")),
-        "SPACETIME_PEERS_LEAST" => Some(OsString::from("2")),
+        "SPACETIME_PEERS_INBOUND" => Some(OsString::from("12")),
+        "SPACETIME_PEERS_OUTBOUND" => Some(OsString::from("2")),
         // One that is set to nothing is as one that is not set.
         "SPACETIME_PEERS_MOST" => Some(OsString::new()),
         _ => None,
     };
     let layers = Layers::new().file(Path::new("node.toml"), file).unwrap().environment(Path::new(HERE), variables);
-    let layers = layers.unwrap().flags(Path::new(HERE), [("peers.least", Value::Integer(3))]).unwrap();
+    let flag = (Setting::named("peers.outbound").unwrap(), vec!["3".to_owned()]);
+    let layers = layers.unwrap().flags(Path::new(HERE), [flag]).unwrap();
     let config = layers.finish().unwrap();
-    assert_eq!((config.peers.least, config.peers.most_inbound, config.peers.most), (3, 12, 20));
+    assert_eq!((config.peers.outbound, config.peers.inbound, config.peers.most), (3, 12, 20));
     assert_eq!((config.rpc.burst, config.rpc.streams), (1, 32));
 }
 
@@ -120,7 +121,8 @@ fn flags_win_over_the_environment_over_the_file_over_what_is_usual() {
 fn the_chain_that_is_named_last_is_the_chain() {
     let file = |text: &str| Layers::new().file(Path::new("/etc/node.toml"), text).unwrap();
     let flag = |layers: Layers, path, value: &str| {
-        layers.flags(Path::new(HERE), [(path, Value::String(value.to_owned()))]).unwrap().finish().unwrap()
+        let flag = (Setting::named(path).unwrap(), vec![value.to_owned()]);
+        layers.flags(Path::new(HERE), [flag]).unwrap().finish().unwrap()
     };
     let config = flag(file("network = \"test\""), "chain", "own.toml");
     assert_eq!(config.chain.unwrap(), Path::new("/somewhere/own.toml"));
@@ -167,6 +169,25 @@ fn a_mistake_in_the_environment_is_named_with_the_variable() {
 }
 
 #[test]
+fn a_mistake_in_a_flag_is_named_with_the_setting() {
+    let flags = |path: &str, texts: &[&str]| {
+        let texts = texts.iter().map(|text| (*text).to_owned()).collect();
+        Layers::new().flags(Path::new(HERE), [(Setting::named(path).unwrap(), texts)])?.finish()
+    };
+    for (path, texts, words) in [
+        ("peers.most", &["many"][..], "peers.most: \"many\": invalid digit"),
+        ("peers.most", &["1", "2"], "peers.most: has 2 values"),
+        ("rpc.listen", &["here"], "rpc.listen: invalid socket address"),
+        ("rpc.public", &["yes"], "neither true nor false"),
+    ] {
+        let message = message(flags(path, texts));
+        assert!(message.contains(words), "{message}");
+    }
+    assert_eq!(flags("peers.seeds", &["/dns/a/tcp/1", "/dns/b/tcp/1"]).unwrap().peers.seeds.len(), 2);
+    assert_eq!(flags("mine.keys", &["a,b"]).unwrap().mine.keys, [Path::new("/somewhere/a,b")], "no comma parts a flag");
+}
+
+#[test]
 fn the_environment_writes_lists_with_commas() {
     let variables = [
         ("SPACETIME_PEERS_SEEDS", "/ip4/192.0.2.1/tcp/1, /ip4/192.0.2.2/tcp/2"),
@@ -202,11 +223,11 @@ fn every_setting_can_be_set_by_the_environment() {
 fn values_out_of_range_are_refused_by_name() {
     for (text, words) in [
         ("[peers]\nmost = 0", "peers.most is 0, allowed are 1 to 400"),
-        ("[peers]\nmost = 5\nleast = 8", "peers.least is 8, which is above peers.most, 5"),
-        ("[peers]\nmost_inbound = 33", "peers.most_inbound is 33"),
+        ("[peers]\nmost = 5\noutbound = 8", "peers.outbound is 8, which is above peers.most, 5"),
+        ("[peers]\ninbound = 33", "peers.inbound is 33"),
         ("[peers]\nseeds = [\"seed.example.org:21210\"]", "\"seed.example.org:21210\" is no multiaddr"),
         ("[peers]\nlisten = [\"/ip4/1.2.3.4/tcp/1 \"]", "no multiaddr"),
-        ("[peers]\nbytes_per_second = 1", "peers.bytes_per_second"),
+        ("[peers]\nupload_bytes_per_second = 1", "peers.upload_bytes_per_second"),
         ("[rpc]\nlisten = \"0.0.0.0:21211\"", "rpc.public"),
         ("[rpc]\nlisten = \"[::ffff:192.0.2.1]:1\"", "rpc.public"),
         ("[rpc]\nbody_bytes = 10", "rpc.body_bytes"),
@@ -228,7 +249,7 @@ fn values_out_of_range_are_refused_by_name() {
         of_file(text).unwrap();
     }
     let few = of_file("[peers]\nmost = 4").unwrap().peers;
-    assert_eq!((few.least, few.most_inbound), (4, 3), "what is not said follows");
+    assert_eq!((few.outbound, few.inbound), (4, 3), "what is not said follows");
     let many = format!("[peers]\nseeds = [{}]", "\"/dns/a/tcp/1\",".repeat(4097));
     assert!(message(of_file(&many)).contains("peers.seeds has 4097 entries"));
 }

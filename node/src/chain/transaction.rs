@@ -167,6 +167,15 @@ impl Transaction {
         TransactionId(tagged_hash("spacetime/transaction/v1", &[&encode(self)]))
     }
 
+    /// Its encoding, signatures included: what is sent.
+    ///
+    /// # Panics
+    /// Never: writing to memory does not fail.
+    #[must_use]
+    pub fn encoded(&self) -> Vec<u8> {
+        encode(self)
+    }
+
     /// Length of its encoding, which the least fee is reckoned by.
     ///
     /// # Panics

@@ -8,6 +8,10 @@ const MAX_MULTIADDR_BYTES: usize = 512;
 const MAX_ENTRIES: usize = 4096;
 /// Most peers: each may hold some megabytes of messages, and systems allow a process about 1,000 files.
 const MAX_PEERS: u64 = 400;
+/// Longest ban: a year.
+const MAX_BAN_SECONDS: u64 = 365 * 86_400;
+/// Least bytes a second: with fewer, the largest block does not reach one peer within an epoch.
+const MIN_UPLOAD: u64 = 128 << 10;
 
 impl Config {
     /// Whether a node can be started with it, apart from what files hold.
@@ -50,15 +54,17 @@ impl Config {
     fn check_peers(&self) -> Result<(), ConfigError> {
         let peers = &self.peers;
         range("peers.most", peers.most.into(), 1, MAX_PEERS)?;
-        for (setting, found) in [("peers.least", peers.least), ("peers.most_inbound", peers.most_inbound)] {
+        for (setting, found) in [("peers.outbound", peers.outbound), ("peers.inbound", peers.inbound)] {
             if found > peers.most {
                 return Err(ConfigError::AboveMost { setting, found, most: peers.most });
             }
         }
-        range("peers.most_per_address", peers.most_per_address.into(), 1, MAX_PEERS)?;
-        range("peers.most_per_group", peers.most_per_group.into(), 1, MAX_PEERS)?;
-        // Below, one block an epoch for every peer does not fit.
-        range("peers.bytes_per_second", peers.bytes_per_second, 64 << 10, 1 << 40)?;
+        range("peers.per_address", peers.per_address.into(), 1, MAX_PEERS)?;
+        range("peers.per_group", peers.per_group.into(), 1, MAX_PEERS)?;
+        range("peers.ban_seconds", peers.ban_seconds, 1, MAX_BAN_SECONDS)?;
+        if peers.upload_bytes_per_second > 0 {
+            range("peers.upload_bytes_per_second", peers.upload_bytes_per_second, MIN_UPLOAD, 1 << 40)?;
+        }
         for (setting, texts) in
             [("peers.listen", &peers.listen), ("peers.external", &peers.external), ("peers.seeds", &peers.seeds)]
         {

@@ -81,23 +81,24 @@ impl Layers {
         self.lay(table, beside, "environment")
     }
 
-    /// Lays flags over what there is: settings by their path, and texts as the environment has them. Paths that are not
-    /// absolute stand in the folder `beside`.
+    /// Lays flags over what there is: settings with their texts, one for each entry of a list. Paths that are not absolute
+    /// stand in the folder `beside`.
     ///
     /// # Errors
     /// If one has a value of another kind.
-    ///
-    /// # Panics
-    /// If there is no such setting.
     pub fn flags(
         self,
         beside: &Path,
-        flags: impl IntoIterator<Item = (&'static str, Value)>,
+        flags: impl IntoIterator<Item = (&'static Setting, Vec<String>)>,
     ) -> Result<Self, ConfigError> {
         let mut table = Table::new();
-        for (path, value) in flags {
-            let setting = Setting::named(path).expect("flags are settings");
+        for (setting, texts) in flags {
             let failed = |reason: String| ConfigError::Value { setting: setting.path, reason };
+            let value = match (setting.kind, texts.as_slice()) {
+                (Kind::Texts | Kind::Paths, _) => Value::Array(texts.into_iter().map(Value::String).collect()),
+                (kind, [text]) => parse(kind, text).map_err(failed)?,
+                (_, texts) => return Err(failed(format!("has {} values, one is wanted", texts.len()))),
+            };
             check_kind(setting, value.clone()).map_err(failed)?;
             put(&mut table, setting, value);
         }
@@ -124,11 +125,11 @@ impl Layers {
         // Whoever wants few peers need not say so three times.
         let is_said = |key| self.merged.get("peers").is_some_and(|peers| peers.get(key).is_some());
         let peers = &mut config.peers;
-        if !is_said("least") {
-            peers.least = peers.least.min(peers.most);
+        if !is_said("outbound") {
+            peers.outbound = peers.outbound.min(peers.most);
         }
-        if !is_said("most_inbound") {
-            peers.most_inbound = peers.most_inbound.min(peers.most.saturating_mul(3) / 4);
+        if !is_said("inbound") {
+            peers.inbound = peers.inbound.min(peers.most.saturating_mul(3) / 4);
         }
         config.check()?;
         Ok(config)

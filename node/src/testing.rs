@@ -2,10 +2,12 @@
 //! valid blocks. The same seed always makes the same.
 //!
 //! * [`MemoryPlot`], [`Miner`] and [`Wallet`] are the people, [`Random`] their dice.
+//! * [`MemoryField`] shows plots to a miner.
 //! * [`Fabric`] makes blocks upon any block it made before, with the product's own builder.
 //! * [`Fabric::random_block`] makes one with a bit of everything that a chain can hold.
 
 mod fabric;
+mod field;
 mod mixture;
 mod people;
 mod plot;
@@ -13,6 +15,7 @@ mod random;
 mod versions;
 
 pub use fabric::{Fabric, Made, Order, Setup};
+pub use field::MemoryField;
 pub use people::{Miner, Payer, Wallet, at_least_fee, report, sign};
 pub use plot::MemoryPlot;
 pub use random::Random;

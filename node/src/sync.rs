@@ -1,8 +1,44 @@
 //! Catching up: headers first with proofs checked in batches, then bodies from many peers at once. A state machine
 //! without sockets, clock or threads.
+//!
+//! One branch is followed at a time, that of the peer who claims the heaviest chain. Its headers are asked for, checked
+//! for what is cheap as far as plots' maturity lets judge above what was executed, and their signatures and rows in
+//! batches. Bodies are asked of all peers who say they have them, and handed over lowest first, in pieces.
+//! Whoever shows less than it claimed, or anything that breaks a rule, pays for it and is asked no more; what it was
+//! asked for is asked of others.
+//!
+//! Nothing of it is kept across restarts: the store's tip is where it goes on.
+//!
+//! [`serve`] is the other side.
 
-use crate::chain::rules::CheckedHeader;
-use crate::network::message::ProvedHeader;
+mod bodies;
+mod headers;
+mod locator;
+mod meter;
+mod options;
+mod peer;
+pub mod serve;
+mod trunk;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+pub use meter::{Phase, Progress};
+
+use crate::chain::rules::{BlockError, CheckedHeader, HeaderError};
+use crate::chain::verify::{HeaderCheck, Verifier};
+use crate::chain::{Block, BlockId, Height};
+use crate::consensus::{Engine, Lineage};
+use crate::manager::{self, ChainManager, Refusal, Verdict};
+use crate::network::PeerId;
+use crate::network::message::{CAPABLE_ARCHIVE, ProvedHeader, Request, Response, Tip};
+use crate::network::offence::{BAN_POINTS, Offence};
+use crate::participant::{RequestFailure, RequestId, RequestIds};
+use crate::store::{Database, StoreError};
+use headers::Answer;
+use meter::Meter;
+use options::{APART_MS, COMPARE_MS, GRACE_MS, MAX_PEERS, STALL_MS, Spans};
+use peer::Peer;
+use trunk::{Body, Stage, Trunk};
 
 /// Headers whose cheap rules hold, one on another, on their way to have their signatures and rows checked.
 #[derive(Clone, Debug)]
@@ -11,4 +47,527 @@ pub struct HeaderBatch {
     pub number: u64,
     /// The headers, and what is left to be checked of each.
     pub headers: Vec<(ProvedHeader, CheckedHeader)>,
+}
+
+impl HeaderBatch {
+    /// Checks signatures and rows, on whatever thread: what [`Sync::headers_verified`] wants to know.
+    #[must_use]
+    pub fn verify(&self, verifier: &Verifier) -> Vec<Result<(), HeaderError>> {
+        let checks = self.headers.iter().map(|(ProvedHeader { header, proof }, checked)| HeaderCheck {
+            header,
+            leaf: proof.leaf,
+            checked,
+        });
+        let checks: Vec<_> = checks.collect();
+        verifier.headers(&checks)
+    }
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub enum SyncEffect {
+    /// Ask a peer. One that is gone meanwhile fails to answer, by [`RequestFailure::Disconnected`].
+    Request {
+        /// Whom.
+        peer: PeerId,
+        /// Names the question.
+        id: RequestId,
+        /// What.
+        request: Request,
+        /// Until when, Unix milliseconds.
+        deadline_ms: u64,
+    },
+    /// Check signatures and rows by [`HeaderBatch::verify`]; what comes of it goes to [`Sync::headers_verified`].
+    VerifyHeaders(HeaderBatch),
+    /// Blocks in order, and who sent them: they go to [`ChainManager::admit`] together, and what becomes of each to
+    /// [`Sync::judged`].
+    Blocks(Vec<(PeerId, Block)>),
+    /// A peer did something wrong.
+    Offence {
+        /// Who.
+        peer: PeerId,
+        /// What.
+        offence: Offence,
+    },
+    /// Something happened to the chain: an alarm.
+    Event(manager::Event),
+}
+
+/// What a question was.
+#[derive(Debug)]
+enum What {
+    /// Headers; the peer claimed this tip, and so many were wanted.
+    Headers { claim: Tip, limit: usize },
+    /// Whether the peer still has this header on its best chain, whose block it did not give.
+    Vouch { id: BlockId },
+    /// Blocks of the trunk.
+    Blocks { ids: Vec<BlockId> },
+    /// A block near the tip.
+    Single { id: BlockId },
+}
+
+/// An open question.
+#[derive(Debug)]
+struct Question {
+    peer: PeerId,
+    asked_ms: u64,
+    deadline_ms: u64,
+    what: What,
+}
+
+/// A block that was handed over and is not judged.
+#[derive(Debug)]
+struct Handed {
+    from: PeerId,
+    piece: u64,
+}
+
+/// A block near the tip, asked of a peer for what it claims.
+#[derive(Clone, Copy, Debug)]
+struct Single {
+    peer: PeerId,
+    handed: bool,
+}
+
+/// What a participant may choose.
+#[derive(Clone, Copy, Debug)]
+pub struct SyncOptions {
+    /// How long branches of peers are compared before the first block of a long one is asked for, in milliseconds.
+    pub compare_ms: u64,
+}
+
+impl Default for SyncOptions {
+    fn default() -> Self {
+        Self { compare_ms: COMPARE_MS }
+    }
+}
+
+/// Catches up with the heaviest chain of all peers.
+#[derive(Debug, Default)]
+pub struct Sync {
+    #[expect(dead_code, reason = "branches are not compared yet")]
+    options: SyncOptions,
+    peers: BTreeMap<PeerId, Peer>,
+    questions: BTreeMap<RequestId, Question>,
+    /// Answers with headers that were not looked at: not more than there were questions.
+    answers: VecDeque<Answer>,
+    trunk: Trunk,
+    /// Height at which the trunk leaves what was executed.
+    fork: Height,
+    /// Batches of headers that are being verified.
+    batches: BTreeSet<u64>,
+    next_batch: u64,
+    /// Blocks that were handed over and are not judged.
+    handed: BTreeMap<BlockId, Handed>,
+    next_piece: u64,
+    /// Blocks near the tip that were asked for or handed over.
+    singles: BTreeMap<BlockId, Single>,
+    /// Headers that turned out to be bad, which the manager has to be told.
+    bad: Vec<BlockId>,
+    /// Smoothed length of a block, in bytes.
+    block_bytes: usize,
+    /// Whether a block stood on one that broke a rule.
+    condemned: bool,
+    /// Headers above what was executed that can be judged.
+    window: u64,
+    effects: Vec<SyncEffect>,
+    meter: Meter,
+    progress: Progress,
+    progressed: bool,
+    progressed_ms: u64,
+    wake_ms: Option<u64>,
+}
+
+impl Sync {
+    /// Catches up with nobody yet.
+    #[must_use]
+    pub fn new(options: SyncOptions) -> Self {
+        Self { options, ..Self::default() }
+    }
+
+    /// A peer may be asked from now on. `tip` is where it says its best chain ends, `capabilities` what it can do
+    /// (`CAPABLE_…`).
+    pub fn peer_ready(&mut self, peer: PeerId, tip: Tip, capabilities: u32) {
+        if self.peers.len() < MAX_PEERS || self.peers.contains_key(&peer) {
+            self.peers.insert(peer, Peer::new(tip, capabilities & CAPABLE_ARCHIVE != 0));
+        }
+    }
+
+    /// A peer says where its best chain ends now.
+    pub fn peer_tip(&mut self, peer: &PeerId, tip: Tip) {
+        if let Some(peer) = self.peers.get_mut(peer)
+            && peer.claim != tip
+        {
+            (peer.claim, peer.claimed_ms, peer.shown, peer.shared) = (tip, None, Height(0), None);
+        }
+    }
+
+    /// A peer is gone. What it was asked for is asked of others.
+    pub fn peer_gone(&mut self, peer: &PeerId) {
+        self.peers.remove(peer);
+        let gone: Vec<_> = self.questions.iter().filter(|(_, open)| open.peer == *peer).map(|(id, _)| *id).collect();
+        for id in gone {
+            if let Some(Question { what: What::Blocks { ids }, .. }) = self.questions.remove(&id) {
+                self.release(&ids);
+            }
+        }
+        self.singles.retain(|_, single| single.peer != *peer || single.handed);
+        if self.trunk.leader.is_some_and(|(leader, _)| leader == *peer) {
+            (self.trunk.leader, self.trunk.ended) = (None, false);
+        }
+    }
+
+    /// A block of `peer` stands on `parent`, which is not known: its headers are wanted.
+    pub fn orphan(&mut self, peer: &PeerId, parent: &BlockId) {
+        if self.trunk.height_of(parent).is_some() {
+            return;
+        }
+        if let Some(peer) = self.peers.get_mut(peer) {
+            peer.look = true;
+        }
+    }
+
+    /// Whether a question is one of this.
+    #[must_use]
+    pub fn asked(&self, id: RequestId) -> bool {
+        self.questions.contains_key(&id)
+    }
+
+    /// A peer answers, or does not.
+    pub fn response(&mut self, peer: &PeerId, id: RequestId, result: Result<Response, RequestFailure>, now_ms: u64) {
+        if self.questions.get(&id).is_none_or(|question| question.peer != *peer) {
+            return;
+        }
+        let Some(Question { asked_ms, what, .. }) = self.questions.remove(&id) else { return };
+        self.close(peer, id, &what);
+        match (what, result) {
+            (What::Headers { claim, limit }, Ok(Response::Headers(headers))) => {
+                self.answers.push_back(Answer { peer: *peer, claim, limit, headers: headers.into_inner() });
+            }
+            (What::Vouch { id }, Ok(Response::Headers(headers))) => self.vouched(peer, &id, &headers, now_ms),
+            (What::Blocks { ids }, Ok(Response::Blocks(blocks))) => {
+                let ms = now_ms.saturating_sub(asked_ms);
+                self.blocks_came(peer, &ids, blocks.into_inner(), ms, now_ms);
+            }
+            (What::Single { id }, Ok(Response::Blocks(blocks))) => {
+                self.single_came(peer, id, blocks.into_inner(), now_ms)
+            }
+            (what, result) => self.unanswered(peer, what, result, now_ms),
+        }
+    }
+
+    /// Frees the room that a question took.
+    fn close(&mut self, peer: &PeerId, id: RequestId, what: &What) {
+        let Some(peer) = self.peers.get_mut(peer) else { return };
+        match what {
+            What::Headers { .. } | What::Vouch { .. } => {
+                peer.asked_headers = peer.asked_headers.filter(|open| *open != id)
+            }
+            What::Blocks { .. } | What::Single { .. } => peer.asked_blocks = peer.asked_blocks.saturating_sub(1),
+        }
+    }
+
+    /// A question has no answer, or one of another kind.
+    fn unanswered(&mut self, peer: &PeerId, what: What, result: Result<Response, RequestFailure>, now_ms: u64) {
+        let offence = match result {
+            Ok(Response::Refused) | Err(RequestFailure::Disconnected | RequestFailure::Unsupported) => None,
+            Ok(_) => Some(Offence::WrongAnswer),
+            Err(RequestFailure::Timeout) => Some(Offence::Slow),
+            Err(RequestFailure::Malformed) => Some(Offence::Malformed),
+        };
+        tracing::debug!(%peer, ?offence, "a question was not answered");
+        if let Some(offence) = offence {
+            self.blame(peer, offence);
+        }
+        if let Some(peer) = self.peers.get_mut(peer) {
+            let rest = now_ms + peer.failed();
+            match what {
+                What::Headers { .. } | What::Vouch { .. } => peer.headers_rest_ms = rest,
+                What::Blocks { .. } | What::Single { .. } => peer.blocks_rest_ms = rest,
+            }
+            // Whatever was wrong with a single block, headers tell more.
+            peer.look |= matches!(what, What::Single { .. });
+        }
+        match what {
+            What::Blocks { ids } => self.release(&ids),
+            What::Single { id } => {
+                self.singles.remove(&id);
+            }
+            What::Headers { .. } | What::Vouch { .. } => {}
+        }
+    }
+
+    /// Headers of [`SyncEffect::VerifyHeaders`] were verified: results stand in their order.
+    pub fn headers_verified(&mut self, batch: &HeaderBatch, results: Vec<Result<(), HeaderError>>) {
+        if !self.batches.remove(&batch.number) {
+            return;
+        }
+        self.progressed = true;
+        for ((_, checked), result) in batch.headers.iter().zip(results) {
+            let id = checked.lineage.id;
+            let Some(entry) = self.trunk.entry_mut(&id) else { continue };
+            if !matches!(entry.stage, Stage::Verifying(number) if number == batch.number) {
+                continue;
+            }
+            let Err(error) = result else {
+                entry.stage = Stage::Verified;
+                continue;
+            };
+            let from = entry.from;
+            tracing::warn!(peer = %from, %id, %error, "a header breaks a rule");
+            self.blame(&from, Offence::BadHeader);
+            self.trunk.cut(&id);
+            self.forget_leader();
+            self.bad.push(id);
+        }
+    }
+
+    /// What became of a block, wherever it came from.
+    pub fn judged(&mut self, id: &BlockId, verdict: &Verdict) {
+        let handed = self.handed.remove(id);
+        let single = self.singles.remove(id);
+        self.progressed |= handed.is_some();
+        match verdict {
+            Verdict::Connected | Verdict::Beside | Verdict::Known | Verdict::Light => {
+                if let Some(entry) = self.trunk.entry_mut(id)
+                    && let Some(Handed { from, .. }) = handed
+                {
+                    entry.body = Body::Taken { from };
+                }
+            }
+            Verdict::Orphan { parent } => {
+                if let Some(single) = single {
+                    self.orphan(&single.peer, parent);
+                }
+                self.missing(parent, id);
+            }
+            Verdict::Refused(refusal) => {
+                let single = single.filter(|single| single.handed).map(|single| single.peer);
+                self.refused(id, refusal, handed.as_ref(), single);
+            }
+        }
+    }
+
+    /// The manager misses a block that was thought to be taken: it and those above it are asked for again.
+    fn missing(&mut self, parent: &BlockId, orphan: &BlockId) {
+        let (Some(from), Some(to)) = (self.trunk.height_of(parent), self.trunk.height_of(orphan)) else { return };
+        for height in (from.0..=to.0).map(Height) {
+            let id = self.trunk.at(height).map(|entry| entry.lineage.id);
+            if let Some(entry) = id.and_then(|id| self.trunk.entry_mut(&id))
+                && entry.body.is_gone()
+            {
+                self.handed.remove(&entry.lineage.id);
+                entry.body = Body::Wanted;
+            }
+        }
+    }
+
+    fn refused(&mut self, id: &BlockId, refusal: &Refusal, handed: Option<&Handed>, single: Option<PeerId>) {
+        match refusal {
+            // Bodies were compared with their headers as they came: this speaks of somebody else's copy.
+            Refusal::Rule(BlockError::TransactionRoot { .. } | BlockError::Header(HeaderError::ProofId { .. })) => {
+                if let Some(entry) = self.trunk.entry_mut(id).filter(|_| handed.is_some()) {
+                    entry.body = Body::Wanted;
+                }
+                return;
+            }
+            Refusal::Rule(error) if error.condemns() => {
+                if let Some(from) = single.or(handed.map(|handed| handed.from)) {
+                    tracing::warn!(peer = %from, %id, %refusal, "a block breaks a rule");
+                    self.blame(&from, Offence::BadBlock);
+                }
+            }
+            // It stands on one that was found to break a rule after it had been taken.
+            Refusal::Condemned { .. } => {
+                self.condemned = true;
+                return;
+            }
+            _ => {}
+        }
+        if self.trunk.height_of(id).is_some() {
+            self.trunk.cut(id);
+            self.forget_leader();
+        }
+    }
+
+    /// Lets go of blocks that broke a rule when their branch was executed: who served the lowest of them pays.
+    fn drop_condemned<D: Database>(&mut self, manager: &ChainManager<D>) {
+        if !std::mem::take(&mut self.condemned) {
+            return;
+        }
+        let broken = self.trunk.entries.iter().find(|entry| manager.is_condemned(&entry.lineage.id));
+        let Some((id, body)) = broken.map(|entry| (entry.lineage.id, &entry.body)) else { return };
+        if let Body::Taken { from } = *body {
+            tracing::warn!(peer = %from, %id, "a block breaks a rule");
+            self.blame(&from, Offence::BadBlock);
+        }
+        self.trunk.cut(&id);
+        self.forget_leader();
+    }
+
+    /// What is to be done now. `ids` names questions.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn poll<D: Database>(
+        &mut self,
+        manager: &mut ChainManager<D>,
+        ids: &mut RequestIds,
+        now_ms: u64,
+    ) -> Result<Vec<SyncEffect>, StoreError> {
+        let spans = Spans::of(manager.parameters());
+        self.meter.note(now_ms, manager.tip().height);
+        self.expire(now_ms);
+        for id in std::mem::take(&mut self.bad) {
+            manager.condemn_header(id);
+        }
+        for peer in self.peers.values_mut() {
+            peer.claimed_ms.get_or_insert(now_ms);
+        }
+        self.window = spans.window;
+        self.drop_condemned(manager);
+        self.trim(manager)?;
+        while let Some(answer) = self.answers.pop_front() {
+            self.absorb(answer, manager, now_ms)?;
+        }
+        self.judge(manager, &spans, now_ms)?;
+        self.conclude(manager, &spans, now_ms);
+        self.verify(manager, &spans);
+        self.ask_headers(manager, ids, &spans, now_ms)?;
+        self.ask_blocks(manager, ids, &spans, now_ms);
+        self.hand_over(manager, &spans);
+        self.ask_singles(manager, ids, now_ms)?;
+        self.watch(now_ms);
+        self.note_progress(manager.tip());
+        self.wake_ms = self.next_wake(now_ms);
+        Ok(std::mem::take(&mut self.effects))
+    }
+
+    /// When to poll if nothing happens before, Unix milliseconds.
+    #[must_use]
+    pub fn wake_ms(&self) -> Option<u64> {
+        self.wake_ms
+    }
+
+    /// How far it has come, as of the last poll.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        self.progress
+    }
+
+    /// Questions that are open.
+    #[must_use]
+    pub fn open_questions(&self) -> usize {
+        self.questions.len()
+    }
+
+    fn blame(&mut self, peer: &PeerId, offence: Offence) {
+        if let Some(peer) = self.peers.get_mut(peer) {
+            // It is about to be let go.
+            peer.is_out |= offence.points() >= BAN_POINTS;
+        }
+        self.effects.push(SyncEffect::Offence { peer: *peer, offence });
+    }
+
+    /// Nobody is thought to have more of the trunk than there is.
+    fn forget_leader(&mut self) {
+        (self.trunk.leader, self.trunk.ended) = (None, false);
+    }
+
+    /// Gives up questions that nobody answered long after their deadlines.
+    fn expire(&mut self, now_ms: u64) {
+        let late = |question: &Question| now_ms >= question.deadline_ms.saturating_add(GRACE_MS);
+        let late: Vec<_> =
+            self.questions.iter().filter(|(_, open)| late(open)).map(|(id, open)| (*id, open.peer)).collect();
+        for (id, peer) in late {
+            self.response(&peer, id, Err(RequestFailure::Timeout), now_ms);
+        }
+    }
+
+    /// Lets go of what has become part of the best chain, and looks where the trunk leaves it now.
+    fn trim<D: Database>(&mut self, manager: &ChainManager<D>) -> Result<(), StoreError> {
+        let tip = manager.tip().height;
+        while let Some(Lineage { id, height, .. }) = self.trunk.entries.front().map(|entry| &entry.lineage)
+            && *height <= tip
+            && manager.store().id_at(*height)? == Some(*id)
+        {
+            self.trunk.pop_front();
+            self.progressed = true;
+        }
+        while self.trunk.entries.is_empty()
+            && let Some(raw) = self.trunk.raw.front()
+            && raw.proved.header.height <= tip
+            && manager.holds(&raw.id)?
+        {
+            self.trunk.pop_raw();
+        }
+        let Some(base) = self.trunk.base() else { return Ok(()) };
+        match manager.place_of(&base)? {
+            Some((_, fork)) => self.fork = fork,
+            None => self.drop_trunk("what it stands on is gone"),
+        }
+        Ok(())
+    }
+
+    fn drop_trunk(&mut self, reason: &str) {
+        tracing::debug!(reason, headers = self.trunk.entries.len(), "the branch is not followed any more");
+        self.trunk = Trunk::default();
+        self.peers.values_mut().for_each(|peer| peer.shared = None);
+    }
+
+    /// Replaces whoever leads nowhere.
+    fn watch(&mut self, now_ms: u64) {
+        if std::mem::take(&mut self.progressed) || self.trunk.is_empty() {
+            self.progressed_ms = now_ms;
+        }
+        if now_ms.saturating_sub(self.progressed_ms) < STALL_MS {
+            return;
+        }
+        if let Some((leader, _)) = self.trunk.leader
+            && let Some(peer) = self.peers.get_mut(&leader)
+        {
+            peer.headers_rest_ms = now_ms + APART_MS;
+        }
+        self.drop_trunk("no progress");
+        self.handed.clear();
+        self.batches.clear();
+        self.progressed_ms = now_ms;
+    }
+
+    fn note_progress(&mut self, tip: &Lineage) {
+        let claims = self.peers.values().filter(|peer| peer.is_believed() && peer.claim.weight > tip.weight);
+        let target = claims.map(|peer| peer.claim.height).max().unwrap_or(tip.height).max(tip.height);
+        let headers = self.trunk.verified().unwrap_or(tip.height).max(tip.height);
+        let asks = |what: fn(&What) -> bool| self.questions.values().any(|question| what(&question.what));
+        let phase = if headers > tip.height || !self.handed.is_empty() {
+            Phase::Blocks
+        } else if !self.trunk.is_empty() || asks(|what| matches!(what, What::Headers { .. })) {
+            Phase::Headers
+        } else {
+            Phase::Idle
+        };
+        self.progress = Progress {
+            phase,
+            height: tip.height,
+            headers,
+            target,
+            blocks_per_second: self.meter.rate(),
+            left_ms: self.meter.left_ms(tip.height, target),
+            peers: self.peers.len(),
+        };
+    }
+
+    /// Whether a claim is of a better chain than the one up to `tip`, as far as it says.
+    fn is_better<D: Database>(manager: &ChainManager<D>, claim: &Tip) -> bool {
+        let tip = manager.tip();
+        // Between blocks of equal weight the score decides, which a claim does not say.
+        let rival = claim.weight == tip.weight && claim.height == tip.height && claim.epoch == tip.epoch;
+        claim.weight > tip.weight || rival && claim.id != tip.id
+    }
+
+    /// Whether the trunk as it is known is better than the best chain.
+    fn leads_on<D: Database>(&self, manager: &ChainManager<D>) -> bool {
+        let end = self.trunk.entries.back();
+        end.is_some_and(|end| manager.engine().prefer(manager.tip(), &end.lineage))
+    }
 }

@@ -13,6 +13,11 @@ use super::types::Hash;
 /// Longest encoding of a proof.
 pub(crate) const MAX_PROOF_BYTES: usize = 32 + 4 + 32 + 8 + 32 + 8 + (4 + 32 * MAX_SIBLINGS) + 32;
 
+/// Length of a proof's encoding.
+pub(crate) fn encoded_len(proof: &Proof) -> usize {
+    MAX_PROOF_BYTES - 32 * MAX_SIBLINGS + 32 * proof.siblings.len()
+}
+
 /// A proof's id.
 #[must_use]
 pub fn proof_id(proof: &Proof) -> Hash {

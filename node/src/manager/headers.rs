@@ -57,12 +57,13 @@ impl<D: Database> ChainManager<D> {
         Ok(self.fork_below(id)?.map(|fork| (lineage, fork)))
     }
 
-    /// Whether a block is here: on a chain, on its way there, or waiting.
+    /// Whether a block is kept, on the best chain or beside it, or on its way there: not one that waits.
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn has(&self, id: &BlockId) -> Result<bool, StoreError> {
-        self.is_known(id)
+    pub fn holds(&self, id: &BlockId) -> Result<bool, StoreError> {
+        let here = self.admitted.contains_key(id) || self.branches.contains_key(id) || self.tip.id == *id;
+        Ok(here || self.store.header(id)?.is_some())
     }
 
     /// Whether a block broke a rule, as far as that is remembered.

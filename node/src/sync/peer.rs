@@ -1,0 +1,98 @@
+//! What is known of a peer, as far as catching up is concerned.
+
+use super::options::{MAX_REST_MS, REST_MS};
+use crate::chain::{BlockId, Height};
+use crate::network::message::Tip;
+use crate::participant::RequestId;
+
+/// A peer that may be asked.
+#[derive(Debug)]
+pub(super) struct Peer {
+    /// Where it says its best chain ends.
+    pub claim: Tip,
+    /// When that was first looked at.
+    pub claimed_ms: Option<u64>,
+    /// Whether it has bodies down to genesis.
+    pub archive: bool,
+    /// Its open question for headers.
+    pub asked_headers: Option<RequestId>,
+    /// Its open questions for blocks.
+    pub asked_blocks: usize,
+    /// It is not asked for headers before.
+    pub headers_rest_ms: u64,
+    /// It is not asked for blocks before.
+    pub blocks_rest_ms: u64,
+    /// It did what it is banned for: nothing more is asked of it.
+    pub is_out: bool,
+    /// Failures in a row.
+    failures: u32,
+    /// A block of it was seen that stands on nothing known: its headers are wanted, whatever it claims.
+    pub look: bool,
+    /// Answers in a row that ended below what it had claimed.
+    pub doubts: u32,
+    /// A claim of it that was not true.
+    pub disbelieved: Option<BlockId>,
+    /// Height of the highest header that it showed since it claimed what it claims.
+    pub shown: Height,
+    /// A block of it that is known, from where its headers are asked for next.
+    pub cursor: Option<BlockId>,
+    /// Height up to which it was seen to share the branch that is followed, and whether it leaves it there.
+    pub shared: Option<Shared>,
+    /// Smoothed time that it takes for a block, in microseconds.
+    pub us_per_block: u64,
+}
+
+/// How far a peer's chain was seen to be the one that is followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shared {
+    /// Up to here it is.
+    pub height: Height,
+    /// Above that it is another.
+    pub leaves: bool,
+}
+
+impl Peer {
+    pub(super) fn new(claim: Tip, archive: bool) -> Self {
+        Self {
+            claim,
+            claimed_ms: None,
+            archive,
+            asked_headers: None,
+            asked_blocks: 0,
+            headers_rest_ms: 0,
+            blocks_rest_ms: 0,
+            is_out: false,
+            failures: 0,
+            look: false,
+            doubts: 0,
+            disbelieved: None,
+            shown: Height(0),
+            cursor: None,
+            shared: None,
+            us_per_block: 0,
+        }
+    }
+
+    /// Whether its claim may be true, as far as is known.
+    pub(super) fn is_believed(&self) -> bool {
+        !self.is_out && self.disbelieved != Some(self.claim.id)
+    }
+
+    /// It gave what was wanted.
+    pub(super) fn succeeded(&mut self) {
+        self.failures = 0;
+    }
+
+    /// It did not: how long it rests, in milliseconds.
+    pub(super) fn failed(&mut self) -> u64 {
+        let rest = REST_MS << self.failures.min(6);
+        self.failures += 1;
+        rest.min(MAX_REST_MS)
+    }
+
+    /// It took `ms` for `blocks` blocks.
+    pub(super) fn took(&mut self, ms: u64, blocks: usize) {
+        let now = ms.saturating_mul(1000) / blocks.max(1) as u64;
+        self.us_per_block = if self.us_per_block == 0 { now } else { (3 * self.us_per_block + now) / 4 };
+    }
+}

@@ -1,0 +1,226 @@
+//! One kind of trouble each, and all of them together.
+
+use spacetime_node::network::offence::Offence;
+use spacetime_node::testing::Random;
+
+use crate::network::Network;
+use crate::peers::{Kind, MockPeer};
+use crate::world::{BLOCKS, WORLD};
+
+const MINUTE_MS: u64 = 60_000;
+
+/// The seeds of a test, or the one that is asked for.
+fn seeds(count: u64) -> Vec<u64> {
+    match std::env::var("SYNC_SEED") {
+        Ok(seed) => vec![seed.parse().expect("SYNC_SEED is a number")],
+        Err(_) => (0..count).collect(),
+    }
+}
+
+fn honest() -> MockPeer {
+    MockPeer::new(Kind::Honest, WORLD.trunk.clone(), 20)
+}
+
+/// Runs until the heaviest honest chain is the node's, and says after how many milliseconds.
+fn catch_up(network: &mut Network, within_ms: u64, seed: u64) -> u64 {
+    let begin = network.now_ms;
+    let end = *WORLD.trunk.last().unwrap();
+    let done = network.run(within_ms, |network| network.tip() == end);
+    let (height, progress) = (network.manager.tip().height, network.sync.progress());
+    assert!(done, "seed {seed}: at height {height} after {within_ms} ms: {progress:?}, {:?}", network.offences);
+    network.now_ms - begin
+}
+
+fn check_bounds(network: &Network, seed: u64) {
+    assert!(network.most_open <= 24, "seed {seed}: {} questions were open", network.most_open);
+    assert!(network.most_blocks_out <= 3 * 4 + 5, "seed {seed}: {} blocks were out", network.most_blocks_out);
+    for (peer, offences) in &network.offences {
+        let kind = network.peers[peer].kind;
+        let undeserved: Vec<_> = offences.iter().filter(|offence| !kind.deserves().contains(offence)).collect();
+        assert!(undeserved.is_empty(), "seed {seed}: {kind:?} {peer} is blamed for {undeserved:?}");
+    }
+}
+
+#[test]
+fn one_honest_peer_is_enough() {
+    for seed in seeds(5) {
+        let mut network = Network::new(seed);
+        network.join(0, honest());
+        let took = catch_up(&mut network, MINUTE_MS, seed);
+        check_bounds(&network, seed);
+        assert!(took < 5_000, "seed {seed}: it took {took} ms");
+        assert!(network.offences.is_empty());
+        assert_eq!(network.blocks_sent, BLOCKS, "each block came once");
+    }
+}
+
+#[test]
+fn several_peers_share_the_work() {
+    let mut network = Network::new(1);
+    for _ in 0..4 {
+        network.join(0, honest());
+    }
+    catch_up(&mut network, MINUTE_MS, 1);
+    check_bounds(&network, 1);
+    assert_eq!(network.blocks_sent, BLOCKS);
+}
+
+#[test]
+fn each_kind_of_bad_peer_is_found_out_and_the_chain_is_had_from_others() {
+    for kind in Kind::BAD {
+        for seed in seeds(4) {
+            let mut network = Network::new(seed);
+            let chain = if kind == Kind::Breaker { WORLD.broken.clone() } else { WORLD.trunk.clone() };
+            // It is there first, and nearer.
+            let bad = network.join(0, MockPeer::new(kind, chain, 1));
+            network.join(50 + seed * 10, honest());
+            catch_up(&mut network, 5 * MINUTE_MS, seed);
+            network.run(MINUTE_MS, |_| false);
+            check_bounds(&network, seed);
+            let found_out = network.offences_of(bad);
+            assert!(!found_out.is_empty() || kind == Kind::Lossy, "seed {seed}: {kind:?} is not blamed");
+        }
+    }
+}
+
+#[test]
+fn no_kind_of_good_peer_is_blamed() {
+    for kind in Kind::GOOD {
+        for seed in seeds(3) {
+            let mut network = Network::new(seed);
+            network.join(0, MockPeer::new(kind, WORLD.trunk.clone(), 30));
+            network.join(100, honest());
+            catch_up(&mut network, 5 * MINUTE_MS, seed);
+            network.run(MINUTE_MS, |_| false);
+            assert!(network.offences.is_empty(), "seed {seed}: {kind:?}: {:?}", network.offences);
+        }
+    }
+}
+
+#[test]
+fn any_mixture_ends_at_the_heaviest_honest_chain() {
+    for seed in seeds(40) {
+        let mut random = Random::new(seed ^ 0xabcd);
+        let mut network = Network::new(seed);
+        let mut anchors = 0;
+        for number in 0..3 + random.below(8) {
+            let kind =
+                if number == 0 || random.one_in(3) { *random.pick(&Kind::GOOD) } else { *random.pick(&Kind::BAD) };
+            let kind = if anchors == 0 && number > 0 { Kind::Honest } else { kind };
+            let chain = match kind {
+                Kind::Breaker => WORLD.broken.clone(),
+                _ if anchors == 0 && kind == Kind::Honest => WORLD.trunk.clone(),
+                _ if random.one_in(4) => WORLD.near_fork.clone(),
+                _ if random.one_in(4) => WORLD.trunk[..random.below(BLOCKS) as usize].to_vec(),
+                _ => WORLD.trunk.clone(),
+            };
+            anchors += u32::from(kind == Kind::Honest && chain.len() == WORLD.trunk.len());
+            let latency = 1 + random.below(200);
+            let peer = network.join(random.below(2000), MockPeer::new(kind, chain, latency));
+            if kind.is_good() && random.one_in(3) {
+                let away = random.below(3000);
+                network.leave(away, peer);
+                network.come_back(away + random.below(5000), peer);
+            }
+            if kind.is_good() && random.one_in(4) {
+                network.switch(random.below(4000), peer, WORLD.trunk.clone());
+            }
+        }
+        catch_up(&mut network, 20 * MINUTE_MS, seed);
+        network.run(2 * MINUTE_MS, |_| false);
+        assert_eq!(network.tip(), *WORLD.trunk.last().unwrap(), "seed {seed}");
+        check_bounds(&network, seed);
+        assert!(network.questions < 3000, "seed {seed}: {} questions", network.questions);
+    }
+}
+
+#[test]
+fn a_restart_goes_on_where_it_was() {
+    for seed in seeds(8) {
+        let mut network = Network::new(seed);
+        network.join(0, honest());
+        network.join(0, honest());
+        let mut sent = 0;
+        for stop in [15, 40, 70] {
+            let reached = network.run(MINUTE_MS, |network| network.manager.tip().height.0 >= stop);
+            assert!(reached, "seed {seed}");
+            let height = network.manager.tip().height;
+            network.restart();
+            assert!(network.manager.tip().height >= height, "seed {seed}");
+            sent += 16;
+        }
+        catch_up(&mut network, MINUTE_MS, seed);
+        assert!(network.blocks_sent <= BLOCKS + sent, "seed {seed}: {} blocks were sent", network.blocks_sent);
+        assert!(network.offences.is_empty(), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_peer_that_reorganises_in_the_middle_is_followed_and_not_blamed() {
+    for seed in seeds(10) {
+        let mut network = Network::new(seed);
+        let peer = network.join(0, MockPeer::new(Kind::Honest, WORLD.near_fork.clone(), 40));
+        network.join(0, MockPeer::new(Kind::Honest, WORLD.far_fork.clone(), 40));
+        network.switch(100 + seed * 100, peer, WORLD.trunk.clone());
+        catch_up(&mut network, MINUTE_MS, seed);
+        assert!(network.offences.is_empty(), "seed {seed}: {:?}", network.offences);
+    }
+}
+
+#[test]
+fn the_tip_is_followed_with_and_without_gossip() {
+    for seed in seeds(4) {
+        let mut network = Network::new(seed);
+        let start = WORLD.trunk.len() - 20;
+        let peer = network.join(0, MockPeer::new(Kind::Honest, WORLD.trunk[..start].to_vec(), 40));
+        let at = WORLD.trunk[start - 1];
+        assert!(network.run(MINUTE_MS, |network| network.tip() == at));
+        for end in start + 1..=WORLD.trunk.len() {
+            network.switch(0, peer, WORLD.trunk[..end].to_vec());
+            let new = WORLD.trunk[end - 1];
+            let gossips = network.random.one_in(2);
+            if gossips {
+                network.gossip(50, peer, &new);
+            }
+            let begin = network.now_ms;
+            assert!(network.run(5_000, |network| network.tip() == new), "seed {seed}: block {end}");
+            assert!(network.now_ms - begin < 1_000, "seed {seed}: block {end} took {}", network.now_ms - begin);
+        }
+        assert!(network.offences.is_empty(), "seed {seed}");
+    }
+}
+
+#[test]
+fn an_orphan_shows_that_there_is_more() {
+    let mut network = Network::new(1);
+    // It claims nothing, for it joined before it had anything.
+    let peer = network.join(0, MockPeer::new(Kind::Honest, Vec::new(), 10));
+    network.run(100, |_| false);
+    network.peers.get_mut(&peer).unwrap().chain = WORLD.trunk.clone();
+    network.gossip(10, peer, WORLD.trunk.last().unwrap());
+    network.run(MINUTE_MS, |network| network.manager.tip().height.0 >= 16);
+    assert!(network.manager.tip().height.0 >= 16, "{:?}", network.sync.progress());
+}
+
+#[test]
+fn nobody_to_ask_is_no_trouble() {
+    let mut network = Network::new(1);
+    assert!(!network.run(MINUTE_MS, |network| network.questions > 0));
+    let peer = network.join(0, honest());
+    network.leave(100, peer);
+    network.come_back(30_000, peer);
+    catch_up(&mut network, 2 * MINUTE_MS, 1);
+    assert!(network.offences.is_empty());
+}
+
+#[test]
+fn a_test_that_blames_a_good_peer_would_fail() {
+    assert!(!Kind::Honest.deserves().contains(&Offence::Slow));
+    let mut network = Network::new(1);
+    let silent = network.join(0, MockPeer::new(Kind::Silent, WORLD.trunk.clone(), 1));
+    network.run(MINUTE_MS, |_| false);
+    assert!(network.offences_of(silent).contains(&Offence::Slow));
+    network.peers.get_mut(&silent).unwrap().kind = Kind::Honest;
+    let blamed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check_bounds(&network, 1)));
+    assert!(blamed.is_err(), "the harness does not see who is blamed");
+}

@@ -14,4 +14,4 @@ pub mod window;
 pub mod work;
 
 pub use io::{MinerEffect, MinerInput};
-pub use machine::{Miner, MinerOptions};
+pub use machine::{Miner, MinerOptions, PlotView, Registration};

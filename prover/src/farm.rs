@@ -35,7 +35,7 @@ pub use clock::{Clock, SystemClock};
 pub use discover::{MAX_PLOTS, Refusal, Refused};
 pub use disks::{Disks, SystemDisks};
 pub use plot::FarmPlot;
-pub use prove::{Answer, PassedOver, PlotFault, ProveError};
+pub use prove::{Answer, LeafClaim, PassedOver, PlotFault, ProveError};
 pub use report::{Ended, FoundLeaf, Missed, PlotReport, ScorerReport, SearchReport};
 pub use scorers::{Aside, MAX_SCORERS, Scorers, ScorersError, Wrong};
 pub use search::{MAX_THREADS, SearchError, SearchOptions, Strategy};

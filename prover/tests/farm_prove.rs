@@ -8,7 +8,7 @@ use std::path::Path;
 
 use farming::{COLUMN, PORTABLE, challenges, folder_of, full, naive_best, plot_path};
 use spacetime_kernels::{Cell, Challenge, ColumnIndex, RowIndex, Target, plot_id, score};
-use spacetime_prover::farm::{PlotFault, ProveError};
+use spacetime_prover::farm::{LeafClaim, PlotFault, ProveError};
 use spacetime_prover::{Expected, Farm, FarmOptions, Plot, PlotError, SearchReport, VerifyError, tree, verify};
 
 fn open(folder: &Path) -> Farm {
@@ -145,4 +145,33 @@ fn damaged_plots_alone_make_no_proof() {
     let error = farm.prove(&report, 0, PORTABLE).expect_err("no other plot");
     assert!(matches!(&error, ProveError::NoLeaf { passed_over } if passed_over.len() == 1), "{error}");
     assert!(error.to_string().contains("one plot turned out to be damaged"));
+}
+
+#[test]
+fn a_leaf_is_proved_without_its_report() {
+    let folder = folder_of(&[(1000, 256)]);
+    let farm = open(folder.path());
+    let report = search(&farm, None);
+    let (best, plot) = (report.best(0).expect("a leaf"), farm.plots().remove(0));
+    let claim = LeafClaim {
+        challenge: report.challenges[0],
+        column: COLUMN,
+        row: best.row,
+        score: best.score,
+        target: Some(Target::MAX),
+    };
+    let proof = plot.prove(&claim, PORTABLE).expect("a proof");
+    assert_eq!(proof, farm.prove(&report, 0, PORTABLE).expect("a proof").proof);
+    assert!(plot.fault().is_none());
+    // A claim that is wrong is not proved, nor one of a row or a column that there is not.
+    let wrong = [
+        LeafClaim { row: (best.row + 1) % 1000, ..claim },
+        LeafClaim { row: 1000, ..claim },
+        LeafClaim { column: ColumnIndex(16), ..claim },
+        LeafClaim { target: Some(Target(best.score.0)), ..claim },
+        LeafClaim { challenge: Challenge([0; 32]), ..claim },
+    ];
+    for claim in wrong {
+        assert!(plot.prove(&claim, PORTABLE).is_err(), "{claim:?}");
+    }
 }

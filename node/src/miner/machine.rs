@@ -2,26 +2,27 @@
 
 mod epochs;
 mod lines;
+mod plots;
 mod sign;
 mod sweeps;
+mod win;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use spacetime_kernels::{Challenge, Score, Target, network_tag};
-use spacetime_prover::Proof;
+use spacetime_kernels::network_tag;
 
-use self::epochs::{EpochState, Epochs, MAX_TRIES, Step, Submission};
-use self::sign::SignRefusal;
+use self::epochs::{EpochState, Epochs, Step};
+pub use self::plots::Registration;
+use self::plots::{Plots, Surroundings};
 use self::sweeps::{Sweeps, Want};
 use super::farm::{FarmView, PlotInfo, Trouble};
-use super::io::{LinkError, MinerEffect, MinerInput, ProofOrder};
-use super::record::{self, SigningRecord};
+use super::io::{MinerEffect, MinerInput};
+use super::record::SigningRecord;
 use super::window::Missed;
-use super::work::{ChainWork, EpochWork, MinerProof, MinerSigned, ResultWork, SignWork, Work};
+use super::work::{ChainWork, EpochWork, PlotState, ResultWork, Work};
 use crate::builder::Payout;
 use crate::chain::bls::SecretKey;
-use crate::chain::{Epoch, Hash, MinerKey, PlotId, proof_id};
-use crate::consensus::reveal_message;
+use crate::chain::{Epoch, Hash, Height, MinerKey, PlotId};
 
 /// Epochs of which a header may still be asked for after their lines were given.
 const KEPT_EPOCHS: u64 = 16;
@@ -29,8 +30,6 @@ const KEPT_EPOCHS: u64 = 16;
 const MAX_LEAP: u64 = 64;
 /// From which difference to the node's clock on there is a warning: half of what blocks may lie ahead (PROTOCOL §7).
 const CLOCK_WARNING_MS: u64 = 250;
-/// How long after a node did not answer a proof is handed to it again, as a part of the window.
-const RETRIES_A_WINDOW: u64 = 16;
 
 /// Who mines, and for whom.
 #[derive(Debug)]
@@ -39,6 +38,19 @@ pub struct MinerOptions {
     pub keys: Vec<SecretKey>,
     /// Who is paid.
     pub payout: Payout,
+    /// Whether and how plots are brought to life.
+    pub registration: Registration,
+}
+
+/// A plot, and how it stands on the chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlotView {
+    /// The plot.
+    pub info: PlotInfo,
+    /// What the chain said last of it.
+    pub state: Option<PlotState>,
+    /// What went wrong last as it was to be brought to life.
+    pub error: Option<String>,
 }
 
 /// A miner: it knows what the node said, what sweeps found, and what it has submitted and signed.
@@ -55,6 +67,9 @@ pub struct Miner<R> {
     farm: BTreeMap<PlotId, PlotInfo>,
     sweeps: Sweeps,
     epochs: Epochs,
+    plots: Plots,
+    /// The height of the next block, as the node said last.
+    height: Option<Height>,
     /// How often the node has said something.
     turn: u64,
     /// The first epoch that has not begun yet.
@@ -101,6 +116,8 @@ impl<R: SigningRecord> Miner<R> {
             farm: BTreeMap::new(),
             sweeps: Sweeps::default(),
             epochs: Epochs::new(),
+            plots: Plots::new(options.registration),
+            height: None,
             turn: 0,
             next_epoch: 0,
             plotting_paused: false,
@@ -137,11 +154,23 @@ impl<R: SigningRecord> Miner<R> {
                     tracing::warn!(epoch = epoch.0, %error, "the node has not taken a signature");
                 }
             }
-            MinerInput::PlotState { .. }
-            | MinerInput::Nonce { .. }
-            | MinerInput::OpeningsMade { .. }
-            | MinerInput::SendResult { .. }
-            | MinerInput::Tick => {}
+            MinerInput::PlotState { plot_key, result } => {
+                if let Some(chain) = &self.chain {
+                    self.plots.told(&plot_key, result, chain, now_ms);
+                }
+            }
+            MinerInput::Nonce { address: _, result } => {
+                self.with_plots(now_ms, |plots, around| plots.nonce(result, around).into_iter().collect());
+            }
+            MinerInput::OpeningsMade { order, result } => {
+                self.with_plots(now_ms, |plots, around| plots.opened(&order, result, around).into_iter().collect());
+            }
+            MinerInput::SendResult { plot_key, result } => {
+                if let Some(chain) = &self.chain {
+                    self.plots.sent(&plot_key, result, chain, now_ms);
+                }
+            }
+            MinerInput::Tick => {}
         }
         self.advance(now_ms);
         std::mem::take(&mut self.effects)
@@ -154,8 +183,18 @@ impl<R: SigningRecord> Miner<R> {
     }
 
     /// Plots that can be used on the node's chain.
-    pub fn plots(&self) -> impl Iterator<Item = &PlotInfo> {
-        self.farm.values()
+    pub fn plots(&self) -> impl Iterator<Item = PlotView> {
+        self.farm.values().map(|info| PlotView {
+            info: info.clone(),
+            state: self.plots.state(&info.key),
+            error: self.plots.error(&info.key).map(str::to_owned),
+        })
+    }
+
+    fn with_plots(&mut self, now_ms: u64, act: impl FnOnce(&mut Plots, &Surroundings<'_>) -> Vec<MinerEffect>) {
+        let Some((chain, height)) = self.chain.as_ref().zip(self.height) else { return };
+        let around = Surroundings { chain, keys: &self.keys, height, now_ms };
+        self.effects.extend(act(&mut self.plots, &around));
     }
 
     fn hear(&mut self, work: Work, now_ms: u64) {
@@ -222,6 +261,7 @@ impl<R: SigningRecord> Miner<R> {
             tracing::warn!("the node is out of reach: mining pauses");
         }
         self.hindrance = Some(Missed::NoLink);
+        self.plots.disconnected();
     }
 
     /// The node tells of something that can be won.
@@ -260,6 +300,7 @@ impl<R: SigningRecord> Miner<R> {
                 }
             }
         }
+        self.plots.look_at(&self.farm);
         self.told_of_farm.update(&troubles);
     }
 
@@ -271,6 +312,7 @@ impl<R: SigningRecord> Miner<R> {
             return;
         }
         let state = self.epochs.entry(work.epoch).or_insert_with(|| new_epoch(chain, work.epoch));
+        self.height = Some(work.height);
         state.closes_ms = work.closes_ms.min(state.ends_ms);
         (state.work, state.turn) = (Some(work), self.turn);
     }
@@ -290,6 +332,7 @@ impl<R: SigningRecord> Miner<R> {
                 self.epochs.iter().filter(|(_, state)| now_ms < state.closes_ms).map(|(epoch, _)| *epoch).collect();
             open.into_iter().for_each(|epoch| self.try_to_win(epoch, now_ms));
             self.plan_sweeps(now_ms);
+            self.with_plots(now_ms, Plots::advance);
         }
         self.give_lines(now_ms);
         self.forget(now_ms);
@@ -318,150 +361,6 @@ impl<R: SigningRecord> Miner<R> {
             let open = self.epochs.values_mut().filter(|state| now_ms < state.closes_ms);
             open.for_each(|state| state.hindrance = self.hindrance);
         }
-    }
-
-    /// Proves the best leaf that may win, if there is one and none was submitted yet.
-    fn try_to_win(&mut self, epoch: Epoch, now_ms: u64) {
-        let Some(state) = self.epochs.get_mut(&epoch) else { return };
-        let closes_ms = state.closes_ms;
-        let Some(work) = state.work else { return };
-        let Some(attempt) = state.attempt(&work) else { return };
-        if let Step::Retrying { at_ms, plot, proof } = &attempt.step {
-            if *at_ms <= now_ms {
-                let (plot, proof) = (*plot, proof.clone());
-                self.effects.push(MinerEffect::Submit(proof.clone()));
-                attempt.step = Step::Submitting { plot, proof };
-            }
-            return;
-        }
-        if !matches!(attempt.step, Step::Waiting) || attempt.failed.len() >= MAX_TRIES || now_ms >= closes_ms {
-            return;
-        }
-        let Some(found) = self.sweeps.found(work.column, &work.challenge) else { return };
-        let target = Target(work.target.0);
-        let wins = |score: &Score| target.is_met_by(score);
-        let usable = |plot: &PlotId| self.farm.contains_key(plot) && !attempt.failed.contains_key(plot);
-        let Some(leaf) = found.ranking.iter().take_while(|leaf| wins(&leaf.score)).find(|leaf| usable(&leaf.plot))
-        else {
-            return;
-        };
-        let order = ProofOrder {
-            epoch,
-            challenge: work.challenge,
-            column: work.column,
-            plot: leaf.plot,
-            row: leaf.row,
-            score: leaf.score,
-            target: work.target,
-        };
-        self.effects.push(MinerEffect::Prove(Box::new(order.clone())));
-        attempt.step = Step::Proving { order, since_ms: now_ms };
-    }
-
-    fn proved(&mut self, order: &ProofOrder, result: Result<Box<Proof>, String>, now_ms: u64) {
-        let Some(chain) = &self.chain else { return };
-        let Some(state) = self.epochs.get_mut(&order.epoch) else { return };
-        let (open, target) = (now_ms < state.closes_ms, state.work.map(|work| Target(work.target.0)));
-        let Some(attempt) = state.attempt_at(&order.challenge) else { return };
-        let Step::Proving { order: wanted, since_ms } = &attempt.step else { return };
-        if wanted != order {
-            return;
-        }
-        attempt.prove_ms = Some(now_ms.saturating_sub(*since_ms));
-        let info = self.farm.get(&order.plot);
-        let (proof, info) = match (result, info) {
-            (Ok(proof), Some(info)) => (proof, info),
-            (Err(error), _) => {
-                tracing::warn!(epoch = order.epoch.0, plot = %order.plot, %error, "a leaf cannot be proved");
-                attempt.fail(order.plot, Missed::ProofFailed, error);
-                return;
-            }
-            (Ok(_), None) => {
-                attempt.fail(order.plot, Missed::ProofFailed, "the plot is gone".into());
-                return;
-            }
-        };
-        if !open {
-            attempt.fail(order.plot, Missed::LateProof, "the window closed first".into());
-            return;
-        }
-        if target.is_some_and(|target| !target.is_met_by(&order.score)) {
-            // Another branch took over meanwhile, whose target is lower.
-            attempt.step = Step::Waiting;
-            return;
-        }
-        let Some(secret) = self.keys.get(&info.miner_key) else { return };
-        let reveal = secret.sign(&reveal_message(&chain.genesis, &Challenge(order.challenge.0)));
-        let submission = Submission {
-            miner_key: info.miner_key,
-            plot_id: order.plot,
-            plot_root: info.root,
-            score: order.score,
-            proof_id: proof_id(&proof),
-            reveal,
-        };
-        let proof = Box::new(MinerProof {
-            epoch: order.epoch,
-            miner_key: info.miner_key,
-            proof: *proof,
-            reveal,
-            payout: self.payout.clone(),
-        });
-        attempt.step = Step::Submitting { plot: order.plot, proof: proof.clone() };
-        if !state.submissions.contains(&submission) {
-            state.submissions.push(submission);
-        }
-        self.effects.push(MinerEffect::Submit(proof));
-    }
-
-    fn answered(&mut self, epoch: Epoch, challenge: &Hash, result: Result<(), LinkError>, now_ms: u64) {
-        let Some(chain) = &self.chain else { return };
-        let Some(state) = self.epochs.get_mut(&epoch) else { return };
-        let Some(attempt) = state.attempt_at(challenge) else { return };
-        let Step::Submitting { plot, proof } = &attempt.step else { return };
-        let (plot, proof) = (*plot, proof.clone());
-        match result {
-            Ok(()) => attempt.step = Step::Submitted { proof },
-            Err(LinkError::Refused(error)) => {
-                tracing::warn!(epoch = epoch.0, %plot, %error, "the node refused a proof");
-                attempt.fail(plot, Missed::Refused, error);
-            }
-            Err(LinkError::Unreachable(error)) => {
-                let at_ms = now_ms.saturating_add(chain.window_ms / RETRIES_A_WINDOW + 1);
-                tracing::warn!(epoch = epoch.0, %plot, %error, "the node did not answer a proof");
-                attempt.last_failure = Some((Missed::LateAnswer, error));
-                attempt.step = Step::Retrying { plot, proof, at_ms };
-            }
-        }
-    }
-
-    fn sign(&mut self, asked: &SignWork, now_ms: u64) {
-        let epoch = asked.header.epoch;
-        match self.signed(asked, now_ms) {
-            Ok(signed) => {
-                if let Some(state) = self.epochs.get_mut(&epoch) {
-                    state.signed = true;
-                }
-                self.effects.push(MinerEffect::Signed(signed));
-            }
-            Err(error) => {
-                tracing::error!(epoch = epoch.0, height = asked.header.height.0, %error, "a header is not signed");
-                if let Some(state) = self.epochs.get_mut(&epoch) {
-                    state.signing_refused = Some(error.to_string());
-                }
-            }
-        }
-    }
-
-    fn signed(&mut self, asked: &SignWork, now_ms: u64) -> Result<MinerSigned, SignRefusal> {
-        let chain = self.chain.as_ref().ok_or(SignRefusal::NoChain)?;
-        let header = &asked.header;
-        let secret = self.keys.get(&header.miner_key).ok_or(SignRefusal::Key(header.miner_key))?;
-        sign::check(chain, self.epochs.get(&header.epoch), asked, now_ms)?;
-        let digest = record::digest(&chain.genesis, header);
-        self.record.remember(&chain.genesis, &header.miner_key, header.epoch, &digest)?;
-        let signature = secret.sign(&header.signed_bytes(&chain.genesis));
-        Ok(MinerSigned { epoch: header.epoch, miner_key: header.miner_key, signature })
     }
 
     fn plan_sweeps(&mut self, now_ms: u64) {
@@ -521,6 +420,7 @@ impl<R: SigningRecord> Miner<R> {
             }));
         }
         wakes.extend(self.sweeps.wake_ms(now_ms));
+        wakes.extend(self.plots.wake_ms(now_ms));
         wakes.into_iter().filter(|wake_ms| *wake_ms > now_ms).min()
     }
 }

@@ -1,5 +1,6 @@
 //! What was signed: one header for one epoch, whatever the parent, remembered across restarts (PROTOCOL §7).
 
+mod file;
 mod memory;
 
 use std::fmt::Debug;
@@ -7,6 +8,7 @@ use std::fmt::Debug;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+pub use file::{FileRecord, OpenRecordError};
 pub use memory::MemoryRecord;
 
 use crate::chain::{BlockId, Epoch, Hash, Header, MinerKey};

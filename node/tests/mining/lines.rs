@@ -153,7 +153,7 @@ fn proof_failed() {
         |world| {
             world.say(group(0, 1));
             world.run_to(start(4));
-            for info in world.miner.plots().map(|info| info.id).collect::<Vec<_>>() {
+            for info in world.miner.plots().map(|plot| plot.info.id).collect::<Vec<_>>() {
                 world.field.break_plot(info, "disk on fire");
             }
             world.say(epoch(0, 4, EASY));

@@ -6,17 +6,18 @@ use spacetime_kernels::tagged_hash;
 use spacetime_node::builder::Payout;
 use spacetime_node::chain::bls::SecretKey;
 use spacetime_node::chain::{
-    Address, BlockId, Epoch, HEADER_VERSION, Hash, Header, Height, MinerKey, MinerSignature, PlotId, proof_id,
+    Address, BlockId, Epoch, HEADER_VERSION, Hash, Header, Height, MinerKey, MinerSignature, PlotId, Transaction,
+    proof_id,
 };
-use spacetime_node::consensus::Parameters;
-use spacetime_node::miner::farm::{Field, PlotInfo, SweepEnd, SweepReport};
-use spacetime_node::miner::io::{LinkError, SweepId, SweepOrder};
+use spacetime_node::consensus::{Fees, Parameters};
+use spacetime_node::miner::farm::{FarmView, Field, PlotInfo, SweepEnd, SweepReport};
+use spacetime_node::miner::io::{LinkError, OpeningsOrder, SweepId, SweepOrder};
 use spacetime_node::miner::record::MemoryRecord;
 use spacetime_node::miner::window::WindowLine;
 use spacetime_node::miner::work::{
-    ChainWork, EpochChallenge, EpochWork, GroupWork, MinerProof, MinerSigned, ResultWork, SignWork, Work,
+    ChainWork, EpochChallenge, EpochWork, GroupWork, MinerProof, MinerSigned, PlotState, ResultWork, SignWork, Work,
 };
-use spacetime_node::miner::{Miner, MinerEffect, MinerInput, MinerOptions};
+use spacetime_node::miner::{Miner, MinerEffect, MinerInput, MinerOptions, Registration};
 use spacetime_node::testing::{MemoryField, MemoryPlot};
 use spacetime_prover::farm::Cancel;
 
@@ -104,6 +105,20 @@ pub(crate) struct World {
     pub(crate) lines: Vec<(u64, WindowLine)>,
     pub(crate) pauses: Vec<(u64, bool)>,
     pub(crate) other_chain: bool,
+    /// What the node knows of plots, and what of all others.
+    pub(crate) states: BTreeMap<Hash, PlotState>,
+    pub(crate) others: PlotState,
+    pub(crate) queried: u64,
+    pub(crate) opened: Vec<OpeningsOrder>,
+    pub(crate) sent: Vec<(u64, Hash, Transaction)>,
+    /// What the node says to transactions, if not yes; and whether it says anything.
+    pub(crate) refuse_sends: Option<LinkError>,
+    pub(crate) mute_sends: bool,
+    /// The next nonce of all accounts: it grows with what is sent.
+    pub(crate) nonce: u64,
+    pub(crate) nonces_asked: Vec<Address>,
+    pub(crate) lifetime: Option<u64>,
+    pub(crate) fees: Fees,
 }
 
 pub(crate) fn parameters() -> Parameters {
@@ -155,9 +170,10 @@ impl Plots {
 
 impl World {
     /// A miner with the keys 1 and 2 and these plots, in the middle of epoch 3, before it has heard anything.
-    pub(crate) fn silent(plots: Vec<MemoryPlot>) -> Self {
+    fn silent(plots: Vec<MemoryPlot>, registration: Registration) -> Self {
         let record = MemoryRecord::default();
-        let options = MinerOptions { keys: vec![secret(1), secret(2)], payout: Payout::all_to(Address([1; 20])) };
+        let options =
+            MinerOptions { keys: vec![secret(1), secret(2)], payout: Payout::all_to(Address([1; 20])), registration };
         let mut world = Self {
             miner: Miner::new(options, record.clone()),
             record,
@@ -177,21 +193,55 @@ impl World {
             lines: Vec::new(),
             pauses: Vec::new(),
             other_chain: false,
+            states: BTreeMap::new(),
+            others: PlotState::Absent,
+            queried: 0,
+            opened: Vec::new(),
+            sent: Vec::new(),
+            refuse_sends: None,
+            mute_sends: false,
+            nonce: 0,
+            nonces_asked: Vec::new(),
+            lifetime: None,
+            fees: parameters().fees,
         };
         world.put(MinerInput::Farm(world.field.look()));
         world
     }
 
-    /// As [`Self::silent`], connected to a node.
+    /// A miner with the keys 1 and 2 and these plots, in the middle of epoch 3, connected to a node.
     pub(crate) fn new(plots: Vec<MemoryPlot>) -> Self {
-        let mut world = Self::silent(plots);
-        world.say(Work::Chain(chain(world.now)));
+        let mut world = Self::silent(plots, Registration::Off);
+        world.others = PlotState::Active { mature_from: Height(1), until: None, mix: None };
+        world.reconnect();
         world
+    }
+
+    /// One that brings plots to life.
+    pub(crate) fn registering(plots: Vec<MemoryPlot>, registration: Registration) -> Self {
+        let mut world = Self::silent(plots, registration);
+        world.reconnect();
+        world
+    }
+
+    pub(crate) fn reconnect(&mut self) {
+        let (plot_lifetime, fees) = (self.lifetime, self.fees);
+        self.say(Work::Chain(ChainWork { plot_lifetime, fees, ..chain(self.now) }));
+    }
+
+    /// What the chain said of plots is asked anew.
+    pub(crate) fn miner_forgets(&mut self) {
+        self.put(MinerInput::Farm(FarmView::default()));
+        self.put(MinerInput::Farm(self.field.look()));
     }
 
     /// The program was killed and started again: the record alone is left.
     pub(crate) fn restart(&mut self) {
-        let options = MinerOptions { keys: vec![secret(1), secret(2)], payout: Payout::all_to(Address([1; 20])) };
+        let options = MinerOptions {
+            keys: vec![secret(1), secret(2)],
+            payout: Payout::all_to(Address([1; 20])),
+            registration: Registration::Off,
+        };
         self.miner = Miner::new(options, self.record.clone());
         self.pending.clear();
         self.put(MinerInput::Farm(self.field.look()));
@@ -275,10 +325,28 @@ impl World {
             MinerEffect::Window(line) => self.lines.push((self.now, *line)),
             MinerEffect::PausePlotting(pause) => self.pauses.push((self.now, pause)),
             MinerEffect::OtherChain { .. } => self.other_chain = true,
-            MinerEffect::QueryPlot { .. }
-            | MinerEffect::QueryNonce(_)
-            | MinerEffect::Open(_)
-            | MinerEffect::Send { .. } => {}
+            MinerEffect::QueryPlot { plot_key } => {
+                self.queried += 1;
+                let result = Ok(self.states.get(&plot_key).copied().unwrap_or(self.others));
+                self.later(1, MinerInput::PlotState { plot_key, result });
+            }
+            MinerEffect::QueryNonce(address) => {
+                self.nonces_asked.push(address);
+                self.later(1, MinerInput::Nonce { address, result: Ok(self.nonce) });
+            }
+            MinerEffect::Open(order) => {
+                let result = self.field.open(&order);
+                self.opened.push(order.clone());
+                self.later(3, MinerInput::OpeningsMade { order, result });
+            }
+            MinerEffect::Send { plot_key, transaction } => {
+                self.sent.push((self.now, plot_key, *transaction));
+                self.nonce += 1;
+                let result = self.refuse_sends.clone().map_or(Ok(()), Err);
+                if !self.mute_sends {
+                    self.later(1, MinerInput::SendResult { plot_key, result });
+                }
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use spacetime_kernels::{Backend, RowIndex, Score, Target};
+use spacetime_kernels::{Backend, Challenge, ColumnIndex, RowIndex, Score, Target};
 use thiserror::Error;
 
 use crate::farm::Farm;
@@ -122,15 +122,20 @@ impl Farm {
                 return Err(ProveError::NoWinner { score: leaf.score, target, passed_over });
             }
             let plot = &report.plots[leaf.plot].plot;
-            match prove_leaf(report, challenge, &leaf, plot, backend) {
+            let claim = LeafClaim {
+                challenge: report.challenges[challenge],
+                column: report.column,
+                row: leaf.row,
+                score: leaf.score,
+                target: report.target,
+            };
+            match plot.prove(&claim, backend) {
                 Ok(proof) => {
                     let (plot, FoundLeaf { score, row, .. }) = (Arc::clone(plot), leaf);
                     return Ok(Answer { plot, row, score, proof, passed_over });
                 }
                 Err(fault) => {
-                    let fault = Arc::new(fault);
                     tracing::error!(%fault, "the next best plot answers instead");
-                    plot.keep_fault(Arc::clone(&fault));
                     passed_over.push(PassedOver { plot: Arc::clone(plot), fault });
                 }
             }
@@ -139,18 +144,44 @@ impl Farm {
     }
 }
 
-fn prove_leaf(
-    report: &SearchReport,
-    challenge: usize,
-    leaf: &FoundLeaf,
-    plot: &FarmPlot,
-    backend: Backend,
-) -> Result<Proof, PlotFault> {
-    let (challenge, column) = (report.challenges[challenge], report.column);
+/// A leaf that a search found, for whoever keeps what it found and not its report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeafClaim {
+    /// What it answers.
+    pub challenge: Challenge,
+    /// Its column.
+    pub column: ColumnIndex,
+    /// Its row.
+    pub row: u64,
+    /// What it scored.
+    pub score: Score,
+    /// What the score must be below; without one any score will do.
+    pub target: Option<Target>,
+}
+
+impl FarmPlot {
+    /// Proves one leaf, and hands the proof out only once [`verify`] took it. A plot that turns out to be damaged
+    /// keeps the error ([`Self::fault`]).
+    ///
+    /// # Errors
+    /// If the plot cannot be read, is damaged, or the leaf is not what the claim says.
+    pub fn prove(&self, claim: &LeafClaim, backend: Backend) -> Result<Proof, Arc<PlotFault>> {
+        prove_leaf(self, claim, backend).map_err(|fault| {
+            let fault = Arc::new(fault);
+            self.keep_fault(Arc::clone(&fault));
+            fault
+        })
+    }
+}
+
+fn prove_leaf(plot: &FarmPlot, claim: &LeafClaim, backend: Backend) -> Result<Proof, PlotFault> {
+    let &LeafClaim { challenge, column, row, score, target } = claim;
     let header = plot.plot().header();
-    let proof = plot.plot().prove(&challenge, column, RowIndex(leaf.row), backend);
-    let strip = plot.plot().layout().strip(leaf.row / header.rows_per_segment, column);
-    platform::forget(plot.plot().file(), strip.offset_bytes, strip.bytes());
+    let proof = plot.plot().prove(&challenge, column, RowIndex(row), backend);
+    if row < header.rows && u64::from(column.0) < plot.plot().layout().columns() {
+        let strip = plot.plot().layout().strip(row / header.rows_per_segment, column);
+        platform::forget(plot.plot().file(), strip.offset_bytes, strip.bytes());
+    }
     let proof = proof?;
     let expected = Expected {
         network: header.network,
@@ -160,10 +191,10 @@ fn prove_leaf(
         column,
         plot_id: header.plot_id,
         root: Some(header.root),
-        score: Some(leaf.score),
-        target: report.target,
+        score: Some(score),
+        target,
     };
-    let fault = |source| PlotFault::Proof { path: plot.path().to_owned(), row: leaf.row, source };
+    let fault = |source| PlotFault::Proof { path: plot.path().to_owned(), row, source };
     verify(&proof, &expected, Some(backend)).map_err(fault)?;
     Ok(proof)
 }

@@ -27,6 +27,8 @@ pub mod mempool;
 pub mod miner;
 pub mod network;
 pub mod participant;
+#[cfg(feature = "service")]
+pub mod service;
 pub mod state;
 pub mod store;
 pub mod sync;

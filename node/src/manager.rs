@@ -236,6 +236,12 @@ impl<D: Database> ChainManager<D> {
         &self.alarms
     }
 
+    /// Whether a block was admitted and is yet to be applied.
+    #[must_use]
+    pub fn is_pending(&self, id: &BlockId) -> bool {
+        self.admitted.contains_key(id)
+    }
+
     /// Blocks that wait for a parent or for more weight.
     #[must_use]
     pub fn waiting(&self) -> usize {

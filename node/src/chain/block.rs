@@ -6,7 +6,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use spacetime_kernels::{Backend, hash_node, zero_subtree};
 use spacetime_prover::{Proof, tree};
 
-use super::codec::{Capped, read_transactions};
+use super::codec::{Capped, Counter, read_transactions};
 use super::header::Header;
 use super::proof;
 use super::transaction::Transaction;
@@ -53,20 +53,6 @@ impl Block {
         self.header.serialize(writer)?;
         proof::write(&self.proof, writer)?;
         self.transactions.serialize(writer)
-    }
-}
-
-/// Counts what is written.
-struct Counter(usize);
-
-impl Write for Counter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 += bytes.len();
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

@@ -63,6 +63,20 @@ pub(crate) fn encode(object: &impl BorshSerialize) -> Vec<u8> {
     borsh::to_vec(object).expect("writing to memory does not fail")
 }
 
+/// Counts what is written.
+pub(crate) struct Counter(pub(crate) usize);
+
+impl Write for Counter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// A list of at most `MAX` items, which is checked before any room is made for them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Capped<T, const MAX: usize>(Vec<T>);

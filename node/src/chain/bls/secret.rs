@@ -7,7 +7,8 @@ use blst::min_pk;
 use super::{BlsError, MinerKey, MinerSignature, POSSESSION_DST, PublicKey, SIGNATURE_DST, possession_message};
 use crate::chain::types::BlockId;
 
-/// A miner's secret key. It is overwritten with zeros when dropped (`blst` sees to it) and never printed.
+/// A miner's secret key. It, and each clone, is overwritten with zeros when dropped (`blst` sees to it) and never printed.
+#[derive(Clone)]
 pub struct SecretKey {
     scalar: min_pk::SecretKey,
     public: PublicKey,

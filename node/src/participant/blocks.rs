@@ -1,0 +1,249 @@
+//! Blocks on their way in: from peers, from catching up, and from this node's own miners.
+
+use std::num::NonZeroUsize;
+
+use lru::LruCache;
+
+use super::{Effect, Participant, Verdict};
+use crate::chain::rules::{BlockError, HeaderError};
+use crate::chain::{Block, BlockId, Epoch, MinerKey};
+use crate::manager::{self, Candidate, Event, Refusal};
+use crate::network::PeerId;
+use crate::network::message::{Gossip, GossipId, Request, Tip};
+use crate::network::offence::Offence;
+use crate::store::{Database, StoreError};
+
+/// Blocks of which it is remembered where they came from: as many as can wait for others.
+const MAX_SOURCES: usize = 8192;
+/// Headers that one key may sign for an epoch before no more of them are looked at or forwarded (PROTOCOL §7): two are
+/// evidence, a third still shows another branch.
+const MAX_HEADERS_OF_KEY: usize = 3;
+/// Keys and epochs whose headers are counted: those of a day of main's epochs, were each won by three.
+const MAX_COUNTED: usize = 32768;
+/// Pieces of gossiped blocks being verified at once: a node that is slower than the network catches up in batches instead.
+const MAX_GOSSIP_IN_FLIGHT: usize = 8;
+
+/// Where a block came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// One of this node's miners.
+    Own,
+    /// A peer forwarded it.
+    Gossip(PeerId, GossipId),
+    /// A peer was asked for it.
+    Asked(PeerId),
+}
+
+impl Source {
+    fn peer(self) -> Option<PeerId> {
+        match self {
+            Self::Own => None,
+            Self::Gossip(peer, _) | Self::Asked(peer) => Some(peer),
+        }
+    }
+}
+
+/// What is on its way in.
+#[derive(Debug)]
+pub(super) struct Intake {
+    sources: LruCache<BlockId, Source>,
+    /// Pieces whose verification was asked for.
+    in_flight: usize,
+    /// Verified headers by key and epoch, and who sent them.
+    signed: LruCache<(MinerKey, Epoch), Vec<(BlockId, Option<PeerId>)>>,
+}
+
+impl Default for Intake {
+    fn default() -> Self {
+        let bound = |bound| NonZeroUsize::new(bound).expect("bounds are not zero");
+        Self { sources: LruCache::new(bound(MAX_SOURCES)), in_flight: 0, signed: LruCache::new(bound(MAX_COUNTED)) }
+    }
+}
+
+impl Intake {
+    /// Whether a further header of a key and epoch is looked at, and whether its sender overdoes it.
+    fn may_look_at(&mut self, key: (MinerKey, Epoch), id: &BlockId, peer: &PeerId) -> (bool, bool) {
+        let Some(known) = self.signed.get(&key) else { return (true, false) };
+        let is_known = known.iter().any(|(known, _)| known == id);
+        let of_peer = known.iter().filter(|(_, from)| from.as_ref() == Some(peer)).count();
+        (is_known || known.len() < MAX_HEADERS_OF_KEY, !is_known && of_peer >= MAX_HEADERS_OF_KEY)
+    }
+
+    fn count(&mut self, key: (MinerKey, Epoch), id: BlockId, peer: Option<PeerId>) {
+        let known = self.signed.get_or_insert_mut(key, Vec::new);
+        if known.len() < MAX_HEADERS_OF_KEY && known.iter().all(|(known, _)| *known != id) {
+            known.push((id, peer));
+        }
+    }
+}
+
+/// Whether whoever sent a block should have known better. Who forwards has checked all of it before.
+pub(super) fn is_fault(refusal: &Refusal) -> bool {
+    !matches!(
+        refusal,
+        Refusal::Branches { .. }
+            | Refusal::Rule(BlockError::Header(HeaderError::Early { .. } | HeaderError::TooDeep { .. }))
+    )
+}
+
+impl<D: Database> Participant<D> {
+    /// A block that a peer forwards.
+    pub(super) fn take_proposal(
+        &mut self,
+        peer: PeerId,
+        gossip: GossipId,
+        block: Block,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
+        let id = block.id();
+        let key = (block.header.miner_key, block.header.epoch);
+        let (look, overdone) = self.intake.may_look_at(key, &id, &peer);
+        if overdone {
+            self.offence(peer, Offence::Flood, now_ms);
+        }
+        if !look || self.intake.in_flight >= MAX_GOSSIP_IN_FLIGHT {
+            self.judge(peer, gossip, Verdict::Ignore);
+            return Ok(());
+        }
+        self.take_blocks([(Source::Gossip(peer, gossip), block)], now_ms)
+    }
+
+    /// Blocks in any order: what is cheap is checked here, the rest on another thread.
+    pub(super) fn take_blocks(
+        &mut self,
+        blocks: impl IntoIterator<Item = (Source, Block)>,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
+        let mut taken = Vec::new();
+        for (source, block) in blocks {
+            let id = block.id();
+            // Who comes second with a block that is being looked at is not to blame for it, whatever it is.
+            match (self.intake.sources.peek(&id), source) {
+                (Some(_), Source::Gossip(peer, gossip)) if self.chain.is_pending(&id) => {
+                    self.judge(peer, gossip, Verdict::Ignore);
+                    continue;
+                }
+                _ => self.intake.sources.put(id, source),
+            };
+            taken.push(block);
+        }
+        self.admit(taken, now_ms)
+    }
+
+    fn admit(&mut self, blocks: Vec<Block>, now_ms: u64) -> Result<(), StoreError> {
+        let admission = self.chain.admit(blocks, now_ms)?;
+        self.follow(admission.events)?;
+        for (id, verdict) in admission.verdicts {
+            self.judged(id, &verdict, now_ms);
+        }
+        if !admission.candidates.is_empty() {
+            self.intake.in_flight += 1;
+            self.effects.push(Effect::VerifyBlocks(admission.candidates));
+        }
+        Ok(())
+    }
+
+    /// Blocks whose signatures and rows were checked: they are executed and written, and then announced.
+    pub(super) fn blocks_verified(
+        &mut self,
+        verified: Vec<(Candidate, Result<(), BlockError>)>,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
+        self.intake.in_flight = self.intake.in_flight.saturating_sub(1);
+        for (candidate, result) in &verified {
+            if result.is_ok() {
+                let (header, id) = (&candidate.block.header, candidate.checked.lineage.id);
+                let from = self.intake.sources.peek(&id).and_then(|source| source.peer());
+                self.intake.count((header.miner_key, header.epoch), id, from);
+            }
+        }
+        let before = self.chain.tip().id;
+        let proposals: Vec<_> = verified
+            .iter()
+            .map(|(candidate, _)| (candidate.checked.lineage.id, &candidate.block))
+            .filter(|(id, _)| self.intake.sources.peek(id) == Some(&Source::Own))
+            .map(|(id, block)| (id, block.clone()))
+            .collect();
+        let outcome = self.chain.apply(verified)?;
+        self.follow(outcome.events)?;
+        for (id, verdict) in outcome.verdicts {
+            let stands = matches!(verdict, manager::Verdict::Connected | manager::Verdict::Beside);
+            if let Some((_, block)) = proposals.iter().find(|(own, _)| *own == id).filter(|_| stands) {
+                self.counters.proposed += 1;
+                tracing::info!(height = block.header.height.0, epoch = block.header.epoch.0, %id, "proposed a block");
+                self.effects.push(Effect::Publish(Gossip::Proposal(Box::new(block.clone()))));
+            }
+            self.judged(id, &verdict, now_ms);
+        }
+        if self.chain.tip().id != before {
+            self.announce(now_ms);
+        }
+        // What ran too far ahead of the state, or waited for these, can be judged now.
+        self.admit(Vec::new(), now_ms)
+    }
+
+    /// The pool goes where the chain went.
+    pub(super) fn follow(&mut self, events: Vec<Event>) -> Result<(), StoreError> {
+        for event in &events {
+            match event {
+                Event::Connected { .. } => self.counters.connected += 1,
+                Event::Reorganised { adopted, abandoned, fork, .. } => {
+                    self.counters.connected += adopted.len() as u64;
+                    self.counters.reorganised += 1;
+                    tracing::info!(
+                        fork = fork.0,
+                        abandoned = abandoned.len(),
+                        adopted = adopted.len(),
+                        "another branch took over"
+                    );
+                }
+                Event::Alarm(_) => self.counters.alarms += 1,
+            }
+        }
+        if let Err(error) = self.with_pool(|pool, chain| pool.follow(chain, events))? {
+            tracing::error!(%error, "the pool does not follow the chain");
+        }
+        Ok(())
+    }
+
+    fn judged(&mut self, id: BlockId, verdict: &manager::Verdict, now_ms: u64) {
+        self.sync.judged(&id, verdict);
+        let waits = matches!(verdict, manager::Verdict::Orphan { .. } | manager::Verdict::Light);
+        let source = if waits { self.intake.sources.peek(&id).copied() } else { self.intake.sources.pop(&id) };
+        let Some(source) = source else { return };
+        let (judged, fault) = match verdict {
+            manager::Verdict::Connected | manager::Verdict::Beside => (Verdict::Accept, false),
+            manager::Verdict::Known | manager::Verdict::Light | manager::Verdict::Orphan { .. } => {
+                (Verdict::Ignore, false)
+            }
+            manager::Verdict::Refused(refusal) => {
+                self.counters.refused += 1;
+                let fault = is_fault(refusal);
+                match source.peer() {
+                    Some(peer) => tracing::warn!(%peer, %id, reason = %refusal, "refused a block"),
+                    None => tracing::error!(%id, reason = %refusal, "refused a block of this node's own miner"),
+                }
+                (if fault { Verdict::Reject } else { Verdict::Ignore }, fault)
+            }
+        };
+        if let Source::Gossip(peer, gossip) = source {
+            self.judge(peer, gossip, judged);
+            if let manager::Verdict::Orphan { parent } = verdict {
+                self.sync.orphan(&peer, parent);
+            }
+            // Of blocks that were asked for, catching up knows whose fault it is.
+            if fault {
+                self.offence(peer, Offence::BadBlock, now_ms);
+            }
+        }
+    }
+
+    /// Tells all peers where the best chain ends now. While catching up that is news to nobody.
+    fn announce(&mut self, now_ms: u64) {
+        if self.is_behind() {
+            return;
+        }
+        let tip = Tip::from(self.chain.tip());
+        self.tell_peers(&Request::BlockAccepted(tip), now_ms);
+    }
+}

@@ -5,13 +5,19 @@
 //! * [`farm`] is what it needs of plots: on disks, or in memory for tests.
 //! * [`record`] remembers what was signed, so that no epoch is signed twice.
 //! * [`window`] is the one line that every epoch leaves.
+//! * [`run()`] has it at work with threads, a clock, [`DiskField`] and a [`Link`] to a node.
 
+mod disks;
 pub mod farm;
 pub mod io;
 mod machine;
+pub mod pause;
 pub mod record;
+mod run;
 pub mod window;
 pub mod work;
 
+pub use disks::DiskField;
 pub use io::{MinerEffect, MinerInput};
 pub use machine::{Miner, MinerOptions, PlotView, Registration};
+pub use run::{Link, News, PlotStatus, RunError, RunOptions, Stop, run};

@@ -1,5 +1,7 @@
 //! Plots in memory.
 
+mod file;
+
 use spacetime_kernels::{Backend, Best, Cell, Challenge, ColumnIndex, Grower, PlotKey, RowIndex, score};
 use spacetime_prover::{Proof, tree};
 

@@ -212,7 +212,10 @@ impl<D: Database> Participant<D> {
         let source = if waits { self.intake.sources.peek(&id).copied() } else { self.intake.sources.pop(&id) };
         let Some(source) = source else { return };
         let (judged, fault) = match verdict {
-            manager::Verdict::Connected | manager::Verdict::Beside => (Verdict::Accept, false),
+            manager::Verdict::Connected | manager::Verdict::Beside => {
+                self.tell_of(&id, *verdict == manager::Verdict::Connected, source);
+                (Verdict::Accept, false)
+            }
             manager::Verdict::Known | manager::Verdict::Light | manager::Verdict::Orphan { .. } => {
                 (Verdict::Ignore, false)
             }
@@ -235,6 +238,16 @@ impl<D: Database> Participant<D> {
             if fault {
                 self.offence(peer, Offence::BadBlock, now_ms);
             }
+        }
+    }
+
+    /// A line of the log for each block. While catching up there are thousands.
+    fn tell_of(&self, id: &BlockId, best: bool, source: Source) {
+        let (peer, height) = (source.peer().map(tracing::field::display), self.chain.tip().height.0);
+        if self.is_behind() {
+            tracing::debug!(%id, best, peer, height, "took a block");
+        } else {
+            tracing::info!(%id, best, peer, height, "took a block");
         }
     }
 

@@ -38,6 +38,7 @@ test:
 	@tools/setup.sh test
 	@tools/test-setup.sh
 	@python3 -B tools/test_read_plot.py
+	@python3 -B tools/netsim/test_relay.py
 	@if [ -x tools/test-shani-qemu.sh ]; then tools/test-shani-qemu.sh; fi
 	NODEVICE_SELECT=1 $(CARGO) test --release --locked --workspace
 	@$(PLACE)

@@ -48,7 +48,7 @@ missing_packages() {
     if [ ! -e /etc/ssl/certs/ca-certificates.crt ] && [ -d /etc/apt ]; then
         echo ca-certificates
     fi
-    # The independent plot reader.
+    # The independent plot reader, and the network that real nodes are tested on.
     if [ "$purpose" = test ] && ! command -v python3 >/dev/null; then
         echo python3
     fi
@@ -129,9 +129,29 @@ ensure_vulkan() {
     echo "setup: no Vulkan driver: the GPU engine stays untested (Debian: mesa-vulkan-drivers)" >&2
 }
 
+# Where users' PATH may not lead.
+ip_is_there() {
+    command -v ip >/dev/null || [ -x /usr/sbin/ip ] || [ -x /sbin/ip ]
+}
+
+# Real nodes are tested in network namespaces. The tests say SKIPPED where
+# there are none.
+ensure_namespace_tools() {
+    [ "$(uname -s)" = Linux ] || return 0
+    ip_is_there && return
+    if apt_may_install; then
+        echo "setup: installing iproute2"
+        if apt_get update && apt_get install iproute2 && ip_is_there; then
+            return
+        fi
+    fi
+    echo "setup: no ip(8): networks of real nodes stay untested (Debian: iproute2)" >&2
+}
+
 ensure_packages
 ensure_rust
 if [ "$purpose" = test ]; then
     ensure_sha_emulator
     ensure_vulkan
+    ensure_namespace_tools
 fi

@@ -25,7 +25,7 @@ impl Peers {
             Some(from) => (from.group(), from.scope()),
             None => (HEARSAY, Scope::Loopback),
         };
-        if address.scope() >= scope {
+        if is_reachable(&address, scope) {
             self.book.heard(&address, source, now_ms);
         }
     }
@@ -50,7 +50,7 @@ impl Peers {
             let parsed = std::str::from_utf8(text).ok().and_then(|text| PeerAddress::parse(text).ok());
             // Other versions may know other kinds of addresses: what cannot be read is no offence.
             let Some(address) = parsed else { continue };
-            if address.scope() >= scope && address.peer != Some(self.options.own) {
+            if is_reachable(&address, scope) && address.peer != Some(self.options.own) {
                 taken += usize::from(self.book.heard(&address, source, now_ms));
             }
         }
@@ -79,4 +79,10 @@ impl Peers {
         let address = self.peers.get(id).and_then(|peer| peer.address.as_ref());
         address.map_or(Scope::Public, PeerAddress::scope)
     }
+}
+
+/// Whether an address that was told in `scope` is one to be tried. A name is not: whoever has a domain has any number of
+/// names in it, of which none says whose network it leads to. Seeds may be names.
+fn is_reachable(address: &PeerAddress, scope: Scope) -> bool {
+    address.ip().is_some() && address.scope() >= scope
 }

@@ -8,11 +8,20 @@ fn the_book_of_addresses_grows_by_what_peers_tell_within_their_reach() {
     let (question, request) = asked(&effects).expect("peers are asked for");
     assert_eq!(request, Request::Peers);
     let own = format!("/ip4/93.9.9.9/tcp/7/p2p/{}", id(0));
-    let told = ["/ip4/93.50.0.1/tcp/7", "/ip4/10.0.0.1/tcp/7", "/ip4/127.0.0.1/tcp/7", "nonsense", &own, &place(51)];
+    let told = [
+        "/ip4/93.50.0.1/tcp/7",
+        "/ip4/10.0.0.1/tcp/7",
+        "/ip4/127.0.0.1/tcp/7",
+        "nonsense",
+        &own,
+        &place(51),
+        "/dns/a.example/tcp/7",
+    ];
     let list = told.iter().map(|text| Capped::new(text.as_bytes().to_vec()).expect("short")).collect();
     hand.respond(1, question, Response::Peers(Capped::new(list).expect("few")));
     let known = |text: &str| hand.peers.book().get(&PeerAddress::parse(text).expect("an address")).is_some();
     assert!(known("/ip4/93.50.0.1/tcp/7") && known(&place(51)));
+    assert!(!known("/dns/a.example/tcp/7"), "names are for seeds");
     // A public peer knows nothing of this machine, or this site.
     assert!(!known("/ip4/10.0.0.1/tcp/7") && !known("/ip4/127.0.0.1/tcp/7") && !known("/ip4/93.9.9.9/tcp/7"));
     // It is not asked again soon.

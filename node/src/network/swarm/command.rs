@@ -1,0 +1,90 @@
+//! From the participant to the network.
+
+use std::time::Duration;
+
+use crate::network::PeerId;
+use crate::network::message::{Gossip, GossipId, Request, Response};
+use crate::network::record::Banned;
+use crate::participant::{Effect, Refused, RequestId, Ticket, Verdict};
+
+/// What the network is to do.
+#[derive(Debug)]
+pub enum Command {
+    /// Ask a peer. There is an answer after `timeout` at the latest, if only that there is none.
+    Request {
+        /// Whom.
+        peer: PeerId,
+        /// Names the question.
+        id: RequestId,
+        /// What.
+        request: Request,
+        /// How long it may take.
+        timeout: Duration,
+    },
+    /// Answer a peer. To answer HELLO is to let its gossip in.
+    Respond {
+        /// The question.
+        ticket: Ticket,
+        /// The answer.
+        response: Response,
+    },
+    /// Say to the whole network.
+    Publish(Gossip),
+    /// What becomes of a gossip that came in.
+    Judge {
+        /// From whom it came.
+        peer: PeerId,
+        /// Which.
+        id: GossipId,
+        /// What becomes of it.
+        verdict: Verdict,
+    },
+    /// Connect with whoever is at an address.
+    Dial {
+        /// Who should be there, if that is known.
+        peer: Option<PeerId>,
+        /// Where, in text.
+        address: String,
+    },
+    /// End all connections with a peer.
+    Disconnect {
+        /// Who.
+        peer: PeerId,
+        /// Until when it is kept out, Unix milliseconds; with it who dials from the same address.
+        banned_until_ms: Option<u64>,
+    },
+    /// Keep somebody out who may not be there.
+    Ban {
+        /// Whom.
+        who: Banned,
+        /// Until when, Unix milliseconds.
+        until_ms: u64,
+    },
+    /// Let somebody back in.
+    Pardon(Banned),
+}
+
+impl Command {
+    /// The command that an effect is, or the effect where it is not the network's. `now_ms` is the clock that the
+    /// effect's deadline is by.
+    ///
+    /// # Errors
+    /// The effect, if it is another's to do.
+    pub fn of(effect: Effect, now_ms: u64) -> Result<Self, Box<Effect>> {
+        Ok(match effect {
+            Effect::Request { peer, id, request, deadline_ms } => {
+                let timeout = Duration::from_millis(deadline_ms.saturating_sub(now_ms));
+                Self::Request { peer, id, request, timeout }
+            }
+            Effect::Respond { ticket, response } => Self::Respond { ticket, response },
+            Effect::Publish(gossip) => Self::Publish(gossip),
+            Effect::Judge { peer, id, verdict } => Self::Judge { peer, id, verdict },
+            Effect::Dial { peer, address } => Self::Dial { peer, address },
+            Effect::Disconnect { peer, why: Refused::Banned(until_ms) } => {
+                Self::Disconnect { peer, banned_until_ms: Some(until_ms) }
+            }
+            Effect::Disconnect { peer, .. } => Self::Disconnect { peer, banned_until_ms: None },
+            other => return Err(Box::new(other)),
+        })
+    }
+}

@@ -1,0 +1,96 @@
+//! Gossip: three topics, messages without a sender, named by their content, each judged before it is forwarded.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use libp2p::gossipsub::{
+    Behaviour, ConfigBuilder, IdentTopic, IdentityTransform, Message, MessageAuthenticity, MessageId, TopicHash,
+    ValidationMode, WhitelistSubscriptionFilter,
+};
+
+use crate::chain::BlockId;
+use crate::network::message::{Gossip, GossipId, MAX_GOSSIP_BYTES};
+
+/// Gossip, with the topics that peers may subscribe to: others would only take room.
+pub(super) type Gossipsub = Behaviour<IdentityTransform, WhitelistSubscriptionFilter>;
+
+/// What surrounds a message on its way: the topic's name, and what was read behind it already.
+const ENVELOPE_BYTES: usize = 32 << 10;
+/// A message is known again for so long.
+const SEEN: Duration = Duration::from_secs(120);
+
+/// The topics of a chain.
+#[derive(Clone, Debug)]
+pub(super) struct Topics {
+    proposal: IdentTopic,
+    submission: IdentTopic,
+    transaction: IdentTopic,
+}
+
+impl Topics {
+    pub(super) fn new(genesis: &BlockId) -> Self {
+        let topic = |name: &str| IdentTopic::new(format!("spacetime/{}/{name}/1", const_hex::encode(genesis.0)));
+        Self { proposal: topic("proposal"), submission: topic("submission"), transaction: topic("transaction") }
+    }
+
+    fn all(&self) -> [&IdentTopic; 3] {
+        [&self.proposal, &self.submission, &self.transaction]
+    }
+
+    /// Where a message belongs.
+    pub(super) fn of(&self, gossip: &Gossip) -> TopicHash {
+        let topic = match gossip {
+            Gossip::Proposal(_) => &self.proposal,
+            Gossip::Submission(_) => &self.submission,
+            Gossip::Transaction(_) => &self.transaction,
+        };
+        topic.hash()
+    }
+}
+
+/// A message's name.
+pub(super) fn message_id(id: GossipId) -> MessageId {
+    MessageId::from(id.0.to_vec())
+}
+
+/// The name's message.
+pub(super) fn gossip_id(id: &MessageId) -> Option<GossipId> {
+    id.0.as_slice().try_into().ok().map(GossipId)
+}
+
+/// Gossip on a chain, all topics subscribed to.
+pub(super) fn gossipsub(genesis: &BlockId) -> Result<Gossipsub, Box<dyn std::error::Error + Send + Sync>> {
+    let mut config = ConfigBuilder::default();
+    config
+        .protocol_id_prefix(format!("/spacetime/{}/gossip", const_hex::encode(genesis.0)))
+        .validation_mode(ValidationMode::Anonymous)
+        .validate_messages()
+        .message_id_fn(|message: &Message| message_id(GossipId::of(&message.data)))
+        .max_transmit_size(MAX_GOSSIP_BYTES + ENVELOPE_BYTES)
+        .duplicate_cache_time(SEEN)
+        // What we make ourselves goes to all at once.
+        .flood_publish(true)
+        // All peers of a small network, half a dozen of a large one.
+        .mesh_n(6)
+        .mesh_n_low(4)
+        .mesh_n_high(12)
+        .mesh_outbound_min(2)
+        .heartbeat_initial_delay(Duration::from_millis(200))
+        .heartbeat_interval(Duration::from_secs(1))
+        // "I have it, do not send it" is said to all before a message is looked at, even where it comes from somebody
+        // whose messages are not taken yet: whoever is quick could keep a block away from us.
+        .idontwant_message_size_threshold(usize::MAX)
+        // Blocks wait for a slow reader no longer than they are news.
+        .connection_handler_queue_len(1024);
+    let topics = Topics::new(genesis);
+    let allowed: HashSet<_> = topics.all().map(IdentTopic::hash).into_iter().collect();
+    let mut gossip = Gossipsub::new_with_subscription_filter(
+        MessageAuthenticity::Anonymous,
+        config.build()?,
+        WhitelistSubscriptionFilter(allowed),
+    )?;
+    for topic in topics.all() {
+        gossip.subscribe(topic)?;
+    }
+    Ok(gossip)
+}

@@ -12,6 +12,7 @@
 //! [`serve`] is the other side.
 
 mod bodies;
+mod compare;
 mod headers;
 mod locator;
 mod meter;
@@ -30,10 +31,11 @@ use crate::chain::{Block, BlockId, Height};
 use crate::consensus::{Engine, Lineage};
 use crate::manager::{self, ChainManager, Refusal, Verdict};
 use crate::network::PeerId;
-use crate::network::message::{CAPABLE_ARCHIVE, ProvedHeader, Request, Response, Tip};
+use crate::network::message::{CAPABLE_ARCHIVE, GetHeaders, ProvedHeader, Request, Response, Tip};
 use crate::network::offence::{BAN_POINTS, Offence};
 use crate::participant::{RequestFailure, RequestId, RequestIds};
 use crate::store::{Database, StoreError};
+use compare::Survey;
 use headers::Answer;
 use meter::Meter;
 use options::{APART_MS, COMPARE_MS, GRACE_MS, MAX_PEERS, STALL_MS, Spans};
@@ -96,14 +98,25 @@ pub enum SyncEffect {
 /// What a question was.
 #[derive(Debug)]
 enum What {
-    /// Headers; the peer claimed this tip, and so many were wanted.
-    Headers { claim: Tip, limit: usize },
+    /// Headers; the peer claimed this tip.
+    Headers { claim: Tip, wanted: GetHeaders, purpose: Purpose },
     /// Whether the peer still has this header on its best chain, whose block it did not give.
     Vouch { id: BlockId },
     /// Blocks of the trunk.
     Blocks { ids: Vec<BlockId> },
     /// A block near the tip.
     Single { id: BlockId },
+}
+
+/// What headers are wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// To be followed.
+    Follow,
+    /// To see whether a peer's branch is the one that is followed.
+    Probe,
+    /// To see what the leader's chain weighs.
+    Survey,
 }
 
 /// An open question.
@@ -145,7 +158,6 @@ impl Default for SyncOptions {
 /// Catches up with the heaviest chain of all peers.
 #[derive(Debug, Default)]
 pub struct Sync {
-    #[expect(dead_code, reason = "branches are not compared yet")]
     options: SyncOptions,
     peers: BTreeMap<PeerId, Peer>,
     questions: BTreeMap<RequestId, Question>,
@@ -154,6 +166,11 @@ pub struct Sync {
     trunk: Trunk,
     /// Height at which the trunk leaves what was executed.
     fork: Height,
+    /// Until when a new branch waits to be compared.
+    compare_until_ms: u64,
+    survey: Option<Survey>,
+    /// Height above which no blocks are taken, while branches are compared.
+    hold: Option<Height>,
     /// Batches of headers that are being verified.
     batches: BTreeSet<u64>,
     next_batch: u64,
@@ -168,8 +185,8 @@ pub struct Sync {
     block_bytes: usize,
     /// Whether a block stood on one that broke a rule.
     condemned: bool,
-    /// Headers above what was executed that can be judged.
-    window: u64,
+    /// Whether more headers can be judged at once.
+    judges_on: bool,
     effects: Vec<SyncEffect>,
     meter: Meter,
     progress: Progress,
@@ -198,7 +215,7 @@ impl Sync {
         if let Some(peer) = self.peers.get_mut(peer)
             && peer.claim != tip
         {
-            (peer.claim, peer.claimed_ms, peer.shown, peer.shared) = (tip, None, Height(0), None);
+            (peer.claim, peer.claimed_ms, peer.shown, peer.moved) = (tip, None, Height(0), true);
         }
     }
 
@@ -241,8 +258,9 @@ impl Sync {
         let Some(Question { asked_ms, what, .. }) = self.questions.remove(&id) else { return };
         self.close(peer, id, &what);
         match (what, result) {
-            (What::Headers { claim, limit }, Ok(Response::Headers(headers))) => {
-                self.answers.push_back(Answer { peer: *peer, claim, limit, headers: headers.into_inner() });
+            (What::Headers { claim, wanted, purpose }, Ok(Response::Headers(headers))) => {
+                let headers = headers.into_inner();
+                self.answers.push_back(Answer { peer: *peer, claim, wanted, purpose, headers });
             }
             (What::Vouch { id }, Ok(Response::Headers(headers))) => self.vouched(peer, &id, &headers, now_ms),
             (What::Blocks { ids }, Ok(Response::Blocks(blocks))) => {
@@ -299,6 +317,10 @@ impl Sync {
 
     /// Headers of [`SyncEffect::VerifyHeaders`] were verified: results stand in their order.
     pub fn headers_verified(&mut self, batch: &HeaderBatch, results: Vec<Result<(), HeaderError>>) {
+        if self.survey_verified(batch, &results) {
+            self.progressed = true;
+            return;
+        }
         if !self.batches.remove(&batch.number) {
             return;
         }
@@ -424,7 +446,6 @@ impl Sync {
         for peer in self.peers.values_mut() {
             peer.claimed_ms.get_or_insert(now_ms);
         }
-        self.window = spans.window;
         self.drop_condemned(manager);
         self.trim(manager)?;
         while let Some(answer) = self.answers.pop_front() {
@@ -434,6 +455,9 @@ impl Sync {
         self.conclude(manager, &spans, now_ms);
         self.verify(manager, &spans);
         self.ask_headers(manager, ids, &spans, now_ms)?;
+        self.probe(manager, ids, &spans, now_ms)?;
+        self.look_ahead(manager, ids, &spans, now_ms);
+        self.hold = self.hold(manager, &spans, now_ms)?;
         self.ask_blocks(manager, ids, &spans, now_ms);
         self.hand_over(manager, &spans);
         self.ask_singles(manager, ids, now_ms)?;
@@ -512,7 +536,8 @@ impl Sync {
     fn drop_trunk(&mut self, reason: &str) {
         tracing::debug!(reason, headers = self.trunk.entries.len(), "the branch is not followed any more");
         self.trunk = Trunk::default();
-        self.peers.values_mut().for_each(|peer| peer.shared = None);
+        self.survey = None;
+        self.peers.values_mut().for_each(Peer::forget_branch);
     }
 
     /// Replaces whoever leads nowhere.
@@ -539,7 +564,9 @@ impl Sync {
         let target = claims.map(|peer| peer.claim.height).max().unwrap_or(tip.height).max(tip.height);
         let headers = self.trunk.verified().unwrap_or(tip.height).max(tip.height);
         let asks = |what: fn(&What) -> bool| self.questions.values().any(|question| what(&question.what));
-        let phase = if headers > tip.height || !self.handed.is_empty() {
+        let phase = if self.survey.is_some() || self.hold.is_some_and(|hold| hold <= tip.height) {
+            Phase::Comparing
+        } else if headers > tip.height || !self.handed.is_empty() {
             Phase::Blocks
         } else if !self.trunk.is_empty() || asks(|what| matches!(what, What::Headers { .. })) {
             Phase::Headers

@@ -143,6 +143,27 @@ impl<D: Database> ChainManager<D> {
         Ok(checks)
     }
 
+    /// Checks what is cheap of a header on its parent, but for what a state says: what can be seen of headers too far ahead
+    /// for [`ChainManager::check_headers`]. Nothing is condemned by it. `now_ms` is the clock.
+    ///
+    /// # Errors
+    /// The rule that it breaks.
+    pub fn check_unplaced(
+        &self,
+        parent: &Lineage,
+        header: &Header,
+        proof: &Proof,
+        now_ms: u64,
+    ) -> Result<CheckedHeader, Refusal> {
+        let checked = check_header(&self.engine, self.parameters(), &self.genesis, parent, header, proof, Some(now_ms))
+            .map_err(BlockError::Header)?;
+        self.check_checkpoint(&checked.lineage)?;
+        match self.is_condemned(&checked.lineage.id) {
+            true => Err(Refusal::Condemned { ancestor: checked.lineage.id }),
+            false => Ok(checked),
+        }
+    }
+
     fn refuse_header(&mut self, id: BlockId, refusal: Refusal) -> HeaderStop {
         let _ = self.refuse(id, refusal.clone());
         HeaderStop::Refused(refusal)

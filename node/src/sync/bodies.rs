@@ -108,7 +108,7 @@ impl Sync {
             return false;
         }
         let kept = state.archive || keeps_body(state.claim.height.max(state.shown), height, spans.reorg_limit);
-        let on_its_chain = state.shared.is_none_or(|shared| !shared.leaves || height <= shared.height);
+        let on_its_chain = state.moved || state.shared.is_none_or(|shared| !shared.leaves || height <= shared.height);
         state.claim.height.max(state.shown) >= height && kept && on_its_chain && !entry.lacking.contains(peer)
     }
 
@@ -139,7 +139,7 @@ impl Sync {
         let mut place = 0;
         let mut is_first = true;
         while let Some(entry) = self.trunk.entries.get(place) {
-            if !matches!(entry.stage, Stage::Verified) {
+            if !matches!(entry.stage, Stage::Verified) || self.hold.is_some_and(|hold| entry.lineage.height > hold) {
                 return;
             }
             if !matches!(entry.body, Body::Wanted) {
@@ -160,6 +160,7 @@ impl Sync {
             while wanted.len() < most
                 && let Some(entry) = self.trunk.entries.get(place)
                 && matches!((&entry.stage, &entry.body), (Stage::Verified, Body::Wanted))
+                && self.hold.is_none_or(|hold| entry.lineage.height <= hold)
                 && self.may_have(&peer, entry, spans)
             {
                 wanted.push(entry.lineage.id);
@@ -263,7 +264,9 @@ impl Sync {
                 return;
             };
             let (mut count, mut bytes_here) = (0, 0);
-            while let Some(Body::Here { bytes, .. }) = entries.get(first + count).map(|entry| &entry.body)
+            while let Some(entry) = entries.get(first + count)
+                && let Body::Here { bytes, .. } = &entry.body
+                && self.hold.is_none_or(|hold| entry.lineage.height <= hold)
                 && count < spans.piece
                 && bytes_here < MAX_PIECE_BYTES
             {
@@ -364,15 +367,15 @@ impl Sync {
             Body::Asked { questions: 1, since_ms } => Some(since_ms + HEDGE_MS),
             _ => None,
         });
-        // Headers that can be judged are not left lying.
-        let end = self.trunk.entries.back().map_or(self.fork, |entry| entry.lineage.height);
-        let judges = (!self.trunk.raw.is_empty() && end.0 < self.fork.0 + self.window).then_some(now_ms);
+        let judges = self.judges_on.then_some(now_ms);
         let rests = self.peers.values().flat_map(|peer| {
             let rests = [peer.headers_rest_ms, peer.blocks_rest_ms];
             rests.into_iter().chain(peer.claimed_ms.map(|since| since + super::options::NEAR_TIP_MS))
         });
+        let compare_ms = self.options.compare_ms;
+        let compared = self.peers.values().filter_map(|peer| peer.unknown.map(|(since, _)| since + compare_ms));
         let stall = (!self.trunk.is_empty()).then_some(self.progressed_ms + super::STALL_MS);
-        let all = deadlines.chain(hedges).chain(rests).chain(head).chain(stall);
+        let all = deadlines.chain(hedges).chain(rests).chain(head).chain(stall).chain(compared);
         all.filter(|at| *at > now_ms).chain(judges).min()
     }
 }

@@ -1,20 +1,19 @@
 //! Headers: whom to ask, and what to make of the answer.
 
 use super::options::{
-    APART_MS, HEADERS_DEADLINE_MS, HEDGE_MS, MAX_HEADER_BATCHES, MAX_HEADER_QUESTIONS, MAX_JUDGED_AT_ONCE, NEAR_TIP_MS,
-    REST_MS, Spans,
+    APART_MS, HEDGE_MS, MAX_HEADER_BATCHES, MAX_HEADER_QUESTIONS, MAX_JUDGED_AT_ONCE, NEAR_TIP_MS, REST_MS, Spans,
 };
 use super::peer::{Peer, Shared};
 use super::serve::MAX_PROVED_BYTES;
 use super::trunk::{Raw, Stage};
-use super::{HeaderBatch, Question, Sync, SyncEffect, What};
+use super::{HeaderBatch, Purpose, Question, Sync, SyncEffect, What};
 use crate::chain::proof;
 use crate::chain::rules::{BlockError, HeaderError};
 use crate::chain::{BlockId, HEADER_BYTES, Height};
 use crate::consensus::Weight;
 use crate::manager::{ChainManager, HeaderStop, Refusal};
 use crate::network::PeerId;
-use crate::network::message::{GetHeaders, MAX_HEADERS_BYTES, ProvedHeader, Request, Tip};
+use crate::network::message::{GetHeaders, MAX_HEADERS_BYTES, ProvedHeader, Tip};
 use crate::network::offence::Offence;
 use crate::participant::RequestIds;
 use crate::store::{Database, StoreError};
@@ -25,17 +24,32 @@ pub(super) struct Answer {
     pub peer: PeerId,
     /// What the peer claimed when it was asked.
     pub claim: Tip,
-    /// How many were wanted.
-    pub limit: usize,
+    /// What was asked.
+    pub wanted: GetHeaders,
+    /// What for.
+    pub purpose: Purpose,
     pub headers: Vec<ProvedHeader>,
 }
 
 impl Answer {
+    /// Whether it is an answer to what was asked: no more headers than were wanted, one on another, the first on one that
+    /// was named.
+    fn is_to_the_point(&self) -> bool {
+        let stands_on = |above: &ProvedHeader, below: &ProvedHeader| {
+            above.header.parent == below.header.id()
+                && below.header.height.0.checked_add(1) == Some(above.header.height.0)
+        };
+        let named = |first: &ProvedHeader| self.wanted.locator.contains(&first.header.parent);
+        self.headers.len() <= self.wanted.limit as usize
+            && self.headers.first().is_none_or(named)
+            && self.headers.windows(2).all(|pair| stands_on(&pair[1], &pair[0]))
+    }
+
     /// Whether there would have been room for more: the peer's chain ends here.
     fn is_short(&self) -> bool {
         let length = |proved: &ProvedHeader| HEADER_BYTES + proof::encoded_len(&proved.proof);
         let bytes = size_of::<u32>() + self.headers.iter().map(length).sum::<usize>();
-        self.headers.len() < self.limit && bytes + MAX_PROVED_BYTES <= MAX_HEADERS_BYTES
+        self.headers.len() < self.wanted.limit as usize && bytes + MAX_PROVED_BYTES <= MAX_HEADERS_BYTES
     }
 }
 
@@ -48,16 +62,21 @@ impl Sync {
         now_ms: u64,
     ) -> Result<(), StoreError> {
         let short = answer.is_short();
-        let Answer { peer, claim, limit, mut headers } = answer;
+        let Answer { peer, claim, purpose, .. } = answer;
+        if !answer.is_to_the_point() {
+            self.wrong(&peer, Offence::WrongAnswer, now_ms);
+            return Ok(());
+        }
+        if purpose == Purpose::Survey {
+            self.surveyed(answer, short, manager, now_ms);
+            return Ok(());
+        }
+        let mut headers = answer.headers;
         if let Some(peer) = self.peers.get_mut(&peer) {
             peer.look = false;
             peer.cursor = None;
         }
         let ids: Vec<_> = headers.iter().map(|proved| proved.header.id()).collect();
-        if headers.len() > limit || !is_linked(&headers, &ids) {
-            self.wrong(&peer, Offence::WrongAnswer, now_ms);
-            return Ok(());
-        }
         let mut known = 0;
         while let Some(id) = ids.get(known)
             && (self.trunk.height_of(id).is_some() || manager.holds(id)?)
@@ -74,11 +93,8 @@ impl Sync {
                 }
             },
         };
-        let Some(height) = self.height_of(&parent, manager)? else {
-            // The locator had no such block.
-            self.wrong(&peer, Offence::WrongAnswer, now_ms);
-            return Ok(());
-        };
+        // What the locator named may have been let go of since.
+        let Some(height) = self.height_of(&parent, manager)? else { return Ok(()) };
         if headers.get(known).is_some_and(|first| first.header.height.0 != height.0 + 1) {
             self.wrong(&peer, Offence::BadHeader, now_ms);
             return Ok(());
@@ -86,7 +102,9 @@ impl Sync {
         if let Some(peer) = self.peers.get_mut(&peer) {
             peer.shown = headers.last().map_or(peer.shown, |last| last.header.height);
             let leaves = known < headers.len() && self.trunk.end().is_some_and(|end| end != parent);
-            peer.shared = Some(Shared { height, leaves });
+            if known < headers.len() || short {
+                peer.compared(Shared { height, leaves });
+            }
         }
         if known == headers.len() {
             self.all_known(&peer, claim, &parent, short, manager, now_ms)?;
@@ -94,9 +112,12 @@ impl Sync {
         }
         let fresh: Vec<_> = headers.drain(known..).collect();
         let raw = |(id, proved): (&BlockId, ProvedHeader)| Raw { id: *id, from: peer, proved };
-        let fresh = ids[known..].iter().zip(fresh).map(raw).collect();
+        let fresh: Vec<_> = ids[known..].iter().zip(fresh).map(raw).collect();
+        if purpose == Purpose::Probe {
+            return self.probed(&peer, &parent, &fresh, manager, now_ms);
+        }
         if self.trunk.is_empty() || self.trunk.end() == Some(parent) {
-            self.follow(&peer, claim, fresh, short);
+            self.follow(&peer, claim, fresh, short, now_ms);
             return Ok(());
         }
         self.compare(&peer, claim, &parent, fresh, short, manager, now_ms)
@@ -113,9 +134,45 @@ impl Sync {
         }
     }
 
+    /// A header of a branch that leaves the trunk: whether it is one.
+    fn probed<D: Database>(
+        &mut self,
+        peer: &PeerId,
+        parent: &BlockId,
+        fresh: &[Raw],
+        manager: &mut ChainManager<D>,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
+        let place = match self.trunk.entry(parent) {
+            Some(entry) => Some((entry.lineage.clone(), self.fork)),
+            None => manager.place_of(parent)?,
+        };
+        let checked = match place {
+            Some((below, fork)) => {
+                let proved = fresh.iter().take(1).map(|raw| (&raw.proved.header, &raw.proved.proof));
+                let checks = manager.check_headers(&below, fork, proved, now_ms)?;
+                self.effects.extend(checks.events.into_iter().map(SyncEffect::Event));
+                if let Some(stop) = checks.stop {
+                    self.stopped(peer, &stop, now_ms);
+                }
+                !checks.checked.is_empty()
+            }
+            None => false,
+        };
+        if let Some(state) = self.peers.get_mut(peer).filter(|state| !checked && state.leaves()) {
+            // Where it leaves the trunk was not judged yet: soon.
+            (state.shared, state.probed_ms) = (None, None);
+            state.headers_rest_ms = state.headers_rest_ms.max(now_ms + REST_MS / 4);
+        }
+        Ok(())
+    }
+
     /// Adds headers to the trunk.
-    fn follow(&mut self, peer: &PeerId, claim: Tip, fresh: Vec<Raw>, short: bool) {
+    fn follow(&mut self, peer: &PeerId, claim: Tip, fresh: Vec<Raw>, short: bool, now_ms: u64) {
         self.progressed = true;
+        if self.trunk.is_empty() {
+            self.compare_until_ms = now_ms + self.options.compare_ms;
+        }
         if let Some(peer) = self.peers.get_mut(peer) {
             peer.succeeded();
         }
@@ -147,7 +204,7 @@ impl Sync {
         if !short {
             // The locator's steps were too long: it goes on from here.
             if let Some(peer) = self.peers.get_mut(peer) {
-                peer.cursor = Some(*last);
+                (peer.cursor, peer.probed_ms) = (Some(*last), None);
             }
             return Ok(());
         }
@@ -168,7 +225,7 @@ impl Sync {
 
     /// A peer's chain was seen to its end, which weighs `weight`: is that what it claimed? Chains only ever grow
     /// heavier; but a peer that had to let go of a bad branch may say less once.
-    fn weigh(&mut self, peer: &PeerId, claim: Tip, weight: Weight, now_ms: u64) {
+    pub(super) fn weigh(&mut self, peer: &PeerId, claim: Tip, weight: Weight, now_ms: u64) {
         let Some(state) = self.peers.get_mut(peer) else { return };
         if weight >= claim.weight {
             state.doubts = 0;
@@ -187,13 +244,13 @@ impl Sync {
         self.rest(peer, rest, now_ms);
     }
 
-    fn rest(&mut self, peer: &PeerId, ms: u64, now_ms: u64) {
+    pub(super) fn rest(&mut self, peer: &PeerId, ms: u64, now_ms: u64) {
         if let Some(peer) = self.peers.get_mut(peer) {
             peer.headers_rest_ms = peer.headers_rest_ms.max(now_ms + ms);
         }
     }
 
-    fn wrong(&mut self, peer: &PeerId, offence: Offence, now_ms: u64) {
+    pub(super) fn wrong(&mut self, peer: &PeerId, offence: Offence, now_ms: u64) {
         self.blame(peer, offence);
         self.rest(peer, APART_MS, now_ms);
     }
@@ -245,22 +302,23 @@ impl Sync {
         match self.trunk.child_of(parent) {
             Some(child) => {
                 self.trunk.cut(&child);
+                self.survey = None;
                 self.part_at(below.height);
             }
             None => self.drop_trunk("another one is claimed to be heavier"),
         }
-        self.follow(peer, claim, fresh, short);
+        self.follow(peer, claim, fresh, short, now_ms);
         Ok(())
     }
 
     /// The trunk is another one above `height`: who shared it further leaves it there, and who left it before may not.
     fn part_at(&mut self, height: Height) {
         for peer in self.peers.values_mut() {
-            peer.shared = match peer.shared {
-                Some(Shared { leaves: true, .. }) | None => None,
-                Some(shared) if shared.height > height => Some(Shared { height, leaves: true }),
-                shared => shared,
-            };
+            match peer.shared {
+                Some(Shared { leaves: true, .. }) | None => peer.forget_branch(),
+                Some(shared) if shared.height > height => peer.compared(Shared { height, leaves: true }),
+                Some(_) => {}
+            }
         }
     }
 
@@ -304,6 +362,7 @@ impl Sync {
         spans: &Spans,
         now_ms: u64,
     ) -> Result<(), StoreError> {
+        self.judges_on = false;
         let place = match (self.trunk.entries.back(), self.trunk.raw.front()) {
             (_, None) => return Ok(()),
             (Some(entry), _) => Some((entry.lineage.clone(), self.fork)),
@@ -312,7 +371,9 @@ impl Sync {
         let Some((below, fork)) = place else { return Ok(()) };
         self.fork = fork;
         let room = (self.fork.0 + spans.window).saturating_sub(below.height.0);
-        let room = usize::try_from(room).unwrap_or(usize::MAX).min(MAX_JUDGED_AT_ONCE);
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        let more = room.min(self.trunk.raw.len()) > MAX_JUDGED_AT_ONCE;
+        let room = room.min(MAX_JUDGED_AT_ONCE);
         if room == 0 {
             return Ok(());
         }
@@ -320,6 +381,7 @@ impl Sync {
         let proved = raw.map(|raw| (&raw.proved.header, &raw.proved.proof));
         let checks = manager.check_headers(&below, self.fork, proved, now_ms)?;
         self.effects.extend(checks.events.into_iter().map(SyncEffect::Event));
+        self.judges_on = more && checks.stop.is_none();
         for checked in checks.checked {
             self.trunk.judged(checked);
         }
@@ -391,28 +453,23 @@ impl Sync {
         spans: &Spans,
         now_ms: u64,
     ) -> Result<(), StoreError> {
+        let follows = |question: &&Question| matches!(question.what, What::Headers { purpose: Purpose::Follow, .. });
         loop {
-            let open = self.questions.values().filter(|question| matches!(question.what, What::Headers { .. }));
+            let open = self.questions.values().filter(follows);
             let (count, latest) = open.fold((0, 0), |(count, latest), open| (count + 1, open.asked_ms.max(latest)));
             // Another peer is asked only beside one that does not answer.
             if count >= MAX_HEADER_QUESTIONS || count > 0 && now_ms < latest + HEDGE_MS {
                 return Ok(());
             }
-            if self.trunk.raw.len() >= spans.headers {
+            let Some(peer) = self.next_to_ask(manager, now_ms)? else { return Ok(()) };
+            let Some(state) = self.peers.get(&peer) else { return Ok(()) };
+            if self.trunk.raw.len() >= spans.headers && !state.leaves() {
                 return Ok(());
             }
-            let Some(peer) = self.next_to_ask(manager, now_ms)? else { return Ok(()) };
-            let Some(state) = self.peers.get_mut(&peer) else { return Ok(()) };
             let (claim, cursor) = (state.claim, state.cursor);
-            let id = ids.next();
-            state.asked_headers = Some(id);
-            let limit = spans.headers;
             let locator = self.locator(manager, cursor)?;
-            let request = Request::Headers(GetHeaders { locator, limit: limit as u32 });
-            let deadline_ms = now_ms + HEADERS_DEADLINE_MS;
-            self.questions
-                .insert(id, Question { peer, asked_ms: now_ms, deadline_ms, what: What::Headers { claim, limit } });
-            self.effects.push(SyncEffect::Request { peer, id, request, deadline_ms });
+            let wanted = GetHeaders { locator, limit: spans.headers as u32 };
+            self.ask_for_headers(peer, wanted, Purpose::Follow, claim, ids, now_ms);
         }
     }
 
@@ -440,6 +497,9 @@ impl Sync {
         let Peer { claim, .. } = peer;
         let tip = manager.tip();
         if !peer.is_believed() || claim.weight <= tip.weight || self.trunk.height_of(&claim.id).is_some() {
+            return Ok(false);
+        }
+        if peer.leaves() && claim.weight <= self.trunk_weight() {
             return Ok(false);
         }
         if self.trunk.is_empty() {
@@ -478,11 +538,4 @@ impl Sync {
             self.forget_leader();
         }
     }
-}
-
-/// Whether headers stand one on another.
-fn is_linked(headers: &[ProvedHeader], ids: &[BlockId]) -> bool {
-    headers.windows(2).zip(ids).all(|(pair, id)| {
-        pair[1].header.parent == *id && pair[0].header.height.0.checked_add(1) == Some(pair[1].header.height.0)
-    })
 }

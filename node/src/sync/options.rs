@@ -52,6 +52,8 @@ pub(super) const REST_MS: u64 = 1_000;
 pub(super) const MAX_REST_MS: u64 = 60_000;
 /// How long a peer rests whose branch cannot be followed.
 pub(super) const APART_MS: u64 = 30_000;
+/// How often a peer is asked whether its branch is the one that is followed.
+pub(super) const PROBE_MS: u64 = 5_000;
 /// How long branches of peers are compared before the first block of a long one is asked for.
 pub(super) const COMPARE_MS: u64 = 3_000;
 

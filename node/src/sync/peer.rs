@@ -34,10 +34,16 @@ pub(super) struct Peer {
     pub disbelieved: Option<BlockId>,
     /// Height of the highest header that it showed since it claimed what it claims.
     pub shown: Height,
+    /// When it was last asked whether its branch is the one that is followed.
+    pub probed_ms: Option<u64>,
     /// A block of it that is known, from where its headers are asked for next.
     pub cursor: Option<BlockId>,
     /// Height up to which it was seen to share the branch that is followed, and whether it leaves it there.
     pub shared: Option<Shared>,
+    /// Since when that is not known, and the height of the best chain then.
+    pub unknown: Option<(u64, Height)>,
+    /// It has claimed another tip since: it may have changed branches.
+    pub moved: bool,
     /// Smoothed time that it takes for a block, in microseconds.
     pub us_per_block: u64,
 }
@@ -67,8 +73,11 @@ impl Peer {
             doubts: 0,
             disbelieved: None,
             shown: Height(0),
+            probed_ms: None,
             cursor: None,
             shared: None,
+            unknown: None,
+            moved: false,
             us_per_block: 0,
         }
     }
@@ -76,6 +85,21 @@ impl Peer {
     /// Whether its claim may be true, as far as is known.
     pub(super) fn is_believed(&self) -> bool {
         !self.is_out && self.disbelieved != Some(self.claim.id)
+    }
+
+    /// How far its chain is that which is followed was seen.
+    pub(super) fn compared(&mut self, shared: Shared) {
+        (self.shared, self.unknown, self.moved) = (Some(shared), None, false);
+    }
+
+    /// Another branch is followed.
+    pub(super) fn forget_branch(&mut self) {
+        (self.shared, self.unknown, self.probed_ms) = (None, None, None);
+    }
+
+    /// Whether its chain is known to leave the branch that is followed.
+    pub(super) fn leaves(&self) -> bool {
+        self.shared.is_some_and(|shared| shared.leaves)
     }
 
     /// It gave what was wanted.

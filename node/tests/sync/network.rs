@@ -149,7 +149,11 @@ impl Network {
     pub(crate) fn run(&mut self, for_ms: u64, done: impl Fn(&Self) -> bool) -> bool {
         let end = self.now_ms + for_ms;
         self.poll();
+        let (mut turns, mut turned_ms) = (0, self.now_ms);
         while !done(self) {
+            turns = if turned_ms == self.now_ms { turns + 1 } else { 0 };
+            turned_ms = self.now_ms;
+            assert!(turns < 10_000, "time stands still: {:?}", self.sync);
             let wake = self.sync.wake_ms();
             let next = self.events.first_key_value().map(|((at, _), _)| *at);
             let Some(at) = [wake, next].into_iter().flatten().min().filter(|at| *at <= end) else {
@@ -273,7 +277,12 @@ impl Network {
                         }
                         other => format!("{other:?}"),
                     };
-                    println!("{} {peer}: {what}, tip {}", self.now_ms, self.manager.tip().height);
+                    let (number, tip) = (peer.0[0], self.manager.tip().height);
+                    println!(
+                        "{} peer {number}: {what}, tip {tip}, {:?}",
+                        self.now_ms % 10_000_000,
+                        self.sync.progress().phase
+                    );
                 }
                 if !self.connected.contains(&peer) {
                     // It was let go for an offence of the same poll.

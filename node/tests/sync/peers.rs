@@ -82,7 +82,8 @@ impl Kind {
             Self::Gaps => &[Offence::WrongAnswer, Offence::Overstated],
             Self::BadBody | Self::BadProof => &[Offence::BadBlock],
             Self::Withholder => &[Offence::Withheld],
-            Self::Stranger | Self::Confused => &[Offence::WrongAnswer],
+            Self::Confused => &[Offence::WrongAnswer],
+            Self::Stranger => &[Offence::WrongAnswer, Offence::Withheld],
             Self::Breaker => &[Offence::BadBlock],
         }
     }

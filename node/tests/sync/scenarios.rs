@@ -168,6 +168,40 @@ fn a_peer_that_reorganises_in_the_middle_is_followed_and_not_blamed() {
 }
 
 #[test]
+fn who_boasts_of_a_long_lighter_branch_leads_nobody_away_from_the_heaviest() {
+    for kind in [Kind::Boaster, Kind::TirelessBoaster, Kind::Honest] {
+        for seed in seeds(6) {
+            let mut network = Network::new(seed);
+            let first = network.join(0, MockPeer::new(kind, WORLD.long_fork.clone(), 1));
+            // Soon enough for a way back: states are kept for 16 blocks.
+            let second = network.join(20 + 15 * seed, honest());
+            catch_up(&mut network, 5 * MINUTE_MS, seed);
+            network.run(MINUTE_MS, |_| false);
+            check_bounds(&network, seed);
+            assert_eq!(network.tip(), *WORLD.trunk.last().unwrap(), "seed {seed}: {kind:?}");
+            assert!(network.offences_of(second).is_empty(), "seed {seed}: {kind:?}");
+            let boasts = network.offences_of(first).contains(&Offence::Overstated);
+            assert_eq!(boasts, kind != Kind::Honest, "seed {seed}: {kind:?}");
+        }
+    }
+}
+
+#[test]
+fn a_branch_that_parted_too_long_ago_raises_an_alarm_and_costs_nobody_anything() {
+    let mut network = Network::new(1);
+    let fork = network.join(0, MockPeer::new(Kind::Honest, WORLD.long_fork.clone(), 10));
+    let end = *WORLD.long_fork.last().unwrap();
+    assert!(network.run(MINUTE_MS, |network| network.tip() == end));
+    network.join(0, honest());
+    network.run(2 * MINUTE_MS, |_| false);
+    assert_eq!(network.tip(), end, "what was executed is gone");
+    assert_eq!(network.manager.alarms().len(), 1);
+    assert!(network.offences.is_empty(), "{:?}", network.offences);
+    assert!(network.questions < 200, "{} questions", network.questions);
+    assert!(network.offences_of(fork).is_empty());
+}
+
+#[test]
 fn the_tip_is_followed_with_and_without_gossip() {
     for seed in seeds(4) {
         let mut network = Network::new(seed);

@@ -21,6 +21,8 @@ pub(crate) struct World {
     pub near_fork: Chain,
     /// Leaves it far below, and is shorter.
     pub far_fork: Chain,
+    /// Leaves it below that, and is longer than states are kept, but lighter.
+    pub long_fork: Chain,
     /// The trunk and one block more, which breaks a rule that its state alone shows.
     pub broken: Chain,
     /// Blocks that no fabric makes, and what a peer would claim by them.
@@ -42,13 +44,18 @@ impl World {
         };
         let near_fork = branch(&mut fabric, trunk.len() - 5, 2);
         let far_fork = branch(&mut fabric, 20, 30);
+        let long_fork = branch(&mut fabric, 10, 50);
+        let weight = |chain: &Chain| fabric.made(chain.last().unwrap()).lineage.weight;
+        for fork in [&near_fork, &far_fork, &long_fork] {
+            assert!(weight(fork) < weight(&trunk), "the trunk is the heaviest");
+        }
         let next = fabric.extend(trunk.last().unwrap(), Vec::new());
         let mut bad = fabric.block(&next).clone();
         bad.header.state_root = Hash([9; 32]);
         let bad = fabric.reseal(bad);
         let broken = trunk.iter().copied().chain([bad.id()]).collect();
         let extra = HashMap::from([(bad.id(), (bad, Tip::from(&fabric.made(&next).lineage)))]);
-        Self { fabric, trunk, near_fork, far_fork, broken, extra }
+        Self { fabric, trunk, near_fork, far_fork, long_fork, broken, extra }
     }
 
     pub(crate) fn block(&self, id: &BlockId) -> &Block {

@@ -122,7 +122,7 @@ impl<D: Database + Send + Sync + 'static> Running<D> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = thread::Builder::new().name("participant".into()).spawn(move || {
             let result = runtime.block_on(run(participant, wire, inbox, work));
-            drop(end.send(()));
+            let _ = end.send(());
             result
         })?;
         Ok(Self { handle, stop: Some(stop), thread: Some(thread), ended: Some(ended) })

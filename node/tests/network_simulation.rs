@@ -46,7 +46,8 @@ fn networks_in_all_weathers_agree_once_it_clears() {
         let mut story = Story::wild(seed);
         story.through_storm(30);
         story.clear();
-        story.epochs(12);
+        // An answer that was lost is given up fifteen seconds after it was asked for.
+        story.epochs(20);
         let report = story.ends_in_agreement();
         assert!(report.height >= 8, "{report:?}");
         assert_eq!(report.banned, 0, "nobody did wrong: {report:?}");

@@ -133,6 +133,14 @@ impl Member {
         Tip::from(self.participant().chain().tip())
     }
 
+    /// Where it stands, for people.
+    pub(crate) fn state(&self) -> String {
+        let (tip, participant) = (self.tip(), self.participant());
+        let peers: Vec<_> = participant.peers().ready().map(|(peer, _)| peer.0[0] - 1).collect();
+        let (address, progress) = (&self.address, participant.sync().progress());
+        format!("{address} height {} {} peers {peers:?} {progress:?}", tip.height, tip.id)
+    }
+
     pub(crate) fn store(&self) -> &Store<MemoryDatabase> {
         self.participant().chain().store()
     }

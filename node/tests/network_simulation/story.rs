@@ -136,7 +136,7 @@ impl Story {
         let different: BTreeSet<_> = ids.iter().collect();
         match ids[0] {
             Some(id) if different.len() == 1 && highest - lowest <= 2 => Ok(id),
-            _ => Err(format!("heights {lowest} to {highest}; at {at}: {ids:?}")),
+            _ => Err(self.world.members.iter().map(|member| format!("{}\n", member.state())).collect()),
         }
     }
 

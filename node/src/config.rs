@@ -107,10 +107,20 @@ pub struct Peers {
     pub ban_seconds: u64,
     /// Bytes a second that all peers together are answered with; 0 for as many as are asked for.
     pub upload_bytes_per_second: u64,
+    /// Takes no further connection while the process has more memory than these bytes; 0 for any.
+    pub memory_bytes: u64,
+    /// Looks for peers by Kademlia where too few are known.
+    pub kademlia: bool,
     /// Looks for nodes in the local network, and lets itself be found there.
     pub mdns: bool,
+    /// Finds out with others whether this node can be reached, and helps others to find it out.
+    pub nat: bool,
     /// Asks the router to let others in.
     pub upnp: bool,
+    /// Relays to be reached through, as multiaddrs with their ids.
+    pub relays: Vec<String>,
+    /// Is a relay for others.
+    pub relay: bool,
 }
 
 /// HTTP.
@@ -235,8 +245,13 @@ impl Peers {
             strict_local: false,
             ban_seconds: 4 * 3600,
             upload_bytes_per_second: 32 << 20,
+            memory_bytes: 512 << 20,
+            kademlia: !local,
             mdns: local,
+            nat: !local,
             upnp: !local,
+            relays: Vec::new(),
+            relay: false,
         }
     }
 }

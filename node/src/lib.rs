@@ -28,6 +28,8 @@ pub mod miner;
 pub mod network;
 pub mod participant;
 #[cfg(feature = "service")]
+pub mod rpc;
+#[cfg(feature = "service")]
 pub mod service;
 pub mod state;
 pub mod store;

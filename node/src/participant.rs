@@ -5,6 +5,7 @@
 mod blocks;
 mod gossip;
 mod io;
+mod operate;
 mod propose;
 mod questions;
 mod rounds;

@@ -39,7 +39,7 @@ fn all_set() -> String {
         }
         let value = match (setting.path, setting.kind) {
             ("rpc.listen", _) => "\"127.0.0.1:1\"",
-            ("peers.listen" | "peers.external" | "peers.seeds", _) => {
+            ("peers.listen" | "peers.external" | "peers.seeds" | "peers.relays", _) => {
                 "[\"/ip4/192.0.2.1/tcp/1\", \"/dns/a.example/tcp/2\"]"
             }
             ("peers.most", _) => "99",
@@ -225,8 +225,8 @@ fn values_out_of_range_are_refused_by_name() {
         ("[peers]\nmost = 0", "peers.most is 0, allowed are 1 to 400"),
         ("[peers]\nmost = 5\noutbound = 8", "peers.outbound is 8, which is above peers.most, 5"),
         ("[peers]\ninbound = 33", "peers.inbound is 33"),
-        ("[peers]\nseeds = [\"seed.example.org:21210\"]", "\"seed.example.org:21210\" is no multiaddr"),
-        ("[peers]\nlisten = [\"/ip4/1.2.3.4/tcp/1 \"]", "no multiaddr"),
+        ("[peers]\nseeds = [\"seed.example.org:21210\"]", "\"seed.example.org:21210\": no /ip4"),
+        ("[peers]\nlisten = [\"/ip4/1.2.3.4/tcp/1 \"]", "is no port"),
         ("[peers]\nupload_bytes_per_second = 1", "peers.upload_bytes_per_second"),
         ("[rpc]\nlisten = \"0.0.0.0:21211\"", "rpc.public"),
         ("[rpc]\nlisten = \"[::ffff:192.0.2.1]:1\"", "rpc.public"),

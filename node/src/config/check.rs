@@ -1,9 +1,8 @@
 //! Whether values are in their ranges and fit each other.
 
 use super::{Config, ConfigError};
+use crate::network::address::PeerAddress;
 
-/// Longest multiaddr: names have at most 253 characters, and a relayed one has two peer ids.
-const MAX_MULTIADDR_BYTES: usize = 512;
 /// Longest list: nobody writes down more, and each entry costs a socket, a dial or an open file.
 const MAX_ENTRIES: usize = 4096;
 /// Most peers: each may hold some megabytes of messages, and systems allow a process about 1,000 files.
@@ -40,6 +39,7 @@ impl Config {
             ("peers.listen", self.peers.listen.len()),
             ("peers.external", self.peers.external.len()),
             ("peers.seeds", self.peers.seeds.len()),
+            ("peers.relays", self.peers.relays.len()),
             ("rpc.hosts", self.rpc.hosts.len()),
             ("mine.plots", self.mine.plots.len()),
             ("mine.keys", self.mine.keys.len()),
@@ -65,15 +65,16 @@ impl Config {
         if peers.upload_bytes_per_second > 0 {
             range("peers.upload_bytes_per_second", peers.upload_bytes_per_second, MIN_UPLOAD, 1 << 40)?;
         }
-        for (setting, texts) in
-            [("peers.listen", &peers.listen), ("peers.external", &peers.external), ("peers.seeds", &peers.seeds)]
-        {
-            // The network reads them again, more closely.
-            let wrong = |text: &&String| {
-                !text.starts_with('/') || text.len() > MAX_MULTIADDR_BYTES || text.contains(char::is_whitespace)
-            };
-            if let Some(text) = texts.iter().find(wrong) {
-                return Err(ConfigError::Multiaddr { setting, text: text.chars().take(64).collect() });
+        for (setting, texts) in [
+            ("peers.listen", &peers.listen),
+            ("peers.external", &peers.external),
+            ("peers.seeds", &peers.seeds),
+            ("peers.relays", &peers.relays),
+        ] {
+            for text in texts {
+                if let Err(reason) = PeerAddress::parse(text) {
+                    return Err(ConfigError::Multiaddr { setting, text: text.chars().take(64).collect(), reason });
+                }
             }
         }
         Ok(())

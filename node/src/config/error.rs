@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use super::layers::MAX_FILE_BYTES;
+use crate::network::address::AddressError;
 
 /// Why there is no configuration.
 #[derive(Debug, Error)]
@@ -90,12 +91,14 @@ pub enum ConfigError {
         most: usize,
     },
     /// No multiaddr.
-    #[error("{setting}: \"{text}\" is no multiaddr: one is written like /ip4/192.0.2.1/tcp/21210")]
+    #[error("{setting}: \"{text}\": {reason}; one is written like /ip4/192.0.2.1/tcp/21210")]
     Multiaddr {
         /// The setting.
         setting: &'static str,
         /// What stands there.
         text: String,
+        /// What is wrong with it.
+        reason: AddressError,
     },
     /// HTTP would be reached by other machines without a word that it should.
     #[error(

@@ -6,8 +6,12 @@
 
 mod amount;
 mod choice;
+#[cfg(feature = "node")]
+mod coins;
 mod hex;
 
 pub use amount::{Rate, Size, duration, rate, size};
 pub use choice::{CpuEngine, Engines, GpuEngines, Strategy, engines, strategy};
+#[cfg(feature = "node")]
+pub use coins::{coins, show_coins};
 pub use hex::{Challenges, HexError, MinerKey, bytes_32, challenges, decode, miner_key};

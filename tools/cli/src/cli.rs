@@ -8,9 +8,9 @@ use clap::{ArgAction, Parser, Subcommand};
 
 use crate::exit::one_line;
 use crate::log::Verbosity;
-#[cfg(feature = "node")]
-use crate::node;
 use crate::{Code, Failure, bench, keys, manual, plot, prove, verify};
+#[cfg(feature = "node")]
+use crate::{node, wallet};
 
 /// Plot, check, prove and verify: proof of space-time at hardware speed.
 ///
@@ -35,7 +35,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Makes and reads miner keys.
+    /// Makes and reads keys of miners and accounts.
     Keys {
         #[command(subcommand)]
         verb: keys::Verb,
@@ -59,6 +59,12 @@ enum Verb {
     Node {
         #[command(subcommand)]
         verb: node::Verb,
+    },
+    /// Spends and receives money, by way of a node.
+    #[cfg(feature = "node")]
+    Wallet {
+        #[command(subcommand)]
+        verb: wallet::Verb,
     },
     /// Prints a completion script for a shell.
     Completions {
@@ -87,6 +93,8 @@ impl Cli {
             Verb::Bench { verb } => bench::run(verb),
             #[cfg(feature = "node")]
             Verb::Node { verb } => node::run(verb),
+            #[cfg(feature = "node")]
+            Verb::Wallet { verb } => wallet::run(verb),
             Verb::Completions { shell } => manual::completions(shell),
             Verb::Man(man) => man.run(),
         }

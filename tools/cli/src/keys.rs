@@ -1,21 +1,26 @@
-//! `spacetime keys`: makes, shows, imports and exports miner keys.
+//! `spacetime keys`: makes, shows, imports and exports keys of miners and of accounts.
 
+#[cfg(feature = "node")]
+pub(crate) mod account;
 mod document;
-mod passphrase;
+pub(crate) mod passphrase;
 mod seal;
 pub mod store;
 
+use std::fmt::Display;
 use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use blst::min_pk::SecretKey;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use zeroize::{Zeroize, Zeroizing};
 
+#[cfg(feature = "node")]
+use self::account::Account;
 use self::passphrase::PassphraseFile;
-use crate::args::{MinerKey, decode};
+use self::store::{Kind, Miner};
+use crate::args::decode;
 use crate::{Failure, out};
 
 /// A secret is 64 hex digits and a line break; more than this is none.
@@ -24,7 +29,7 @@ const MAX_SECRET_TEXT_BYTES: u64 = 1024;
 /// The verbs of `spacetime keys`.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Makes a new miner key and prints its public key.
+    /// Makes a new key and prints its public key.
     New(NewKey),
     /// Prints the public key of a keystore; takes no passphrase.
     Show(Show),
@@ -34,9 +39,23 @@ pub enum Verb {
     Export(Export),
 }
 
+/// What a key is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum KeyKind {
+    /// A miner's: it signs blocks and owns plots (BLS12-381).
+    #[default]
+    Miner,
+    /// An account's: it spends money (Ed25519).
+    #[cfg(feature = "node")]
+    Account,
+}
+
 /// Where a keystore goes and how it is protected.
 #[derive(Debug, Args)]
 struct Target {
+    /// What the key is for.
+    #[arg(long, value_enum, default_value_t)]
+    kind: KeyKind,
     /// The keystore to write.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -106,33 +125,69 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::New(NewKey { target }) => {
             store::check_free(&target.out, target.force)?;
-            let mut material = Zeroizing::new([0; 32]);
-            getrandom::fill(&mut *material).context("the system gives no random bytes")?;
-            let secret = SecretKey::key_gen(&*material, &[])
-                .map_err(|error| Failure::failed(format!("cannot make a key: {error:?}")))?;
-            write(&secret, &target)
+            match target.kind {
+                KeyKind::Miner => new::<Miner, 48>(&target, |material| {
+                    let made = blst::min_pk::SecretKey::key_gen(material, &[]);
+                    made.map_err(|error| Failure::failed(format!("cannot make a key: {error:?}")))
+                }),
+                #[cfg(feature = "node")]
+                KeyKind::Account => {
+                    new::<Account, 32>(&target, |material| Account::secret(material).map_err(Failure::failed))
+                }
+            }
         }
         Verb::Show(show) => {
-            let found = store::read(&show.file)?;
-            print(&show.file, found.public_key(), found.is_encrypted(), show.json)
+            #[cfg(feature = "node")]
+            if store::is_kind::<Account, 32>(&show.file)? {
+                return show_kind::<Account, 32>(&show);
+            }
+            show_kind::<Miner, 48>(&show)
         }
         Verb::Import(import) => {
             store::check_free(&import.target.out, import.target.force)?;
-            let secret = read_secret(import.secret_file.as_deref())?;
-            write(&secret, &import.target)
+            match import.target.kind {
+                KeyKind::Miner => import_kind::<Miner, 48>(&import),
+                #[cfg(feature = "node")]
+                KeyKind::Account => import_kind::<Account, 32>(&import),
+            }
         }
         Verb::Export(export) => {
-            let found = store::read(&export.file)?;
-            let secret = found.open(|| export.passphrase.ask(&export.file))?;
-            let bytes = Zeroizing::new(secret.to_bytes());
-            let mut line = Zeroizing::new(const_hex::encode(*bytes));
-            line.push('\n');
-            out::write_all(line.as_bytes())
+            #[cfg(feature = "node")]
+            if store::is_kind::<Account, 32>(&export.file)? {
+                return export_kind::<Account, 32>(&export);
+            }
+            export_kind::<Miner, 48>(&export)
         }
     }
 }
 
-fn write(secret: &SecretKey, target: &Target) -> Result<(), Failure> {
+fn new<K: Kind<N>, const N: usize>(
+    target: &Target,
+    make: impl FnOnce(&[u8; 32]) -> Result<K::Secret, Failure>,
+) -> Result<(), Failure> {
+    let mut material = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut *material).context("the system gives no random bytes")?;
+    write::<K, N>(&make(&material)?, target)
+}
+
+fn show_kind<K: Kind<N>, const N: usize>(show: &Show) -> Result<(), Failure> {
+    let found = store::read_kind::<K, N>(&show.file)?;
+    print(&show.file, found.public_key(), found.is_encrypted(), show.json)
+}
+
+fn import_kind<K: Kind<N>, const N: usize>(import: &Import) -> Result<(), Failure> {
+    write::<K, N>(&read_secret::<K, N>(import.secret_file.as_deref())?, &import.target)
+}
+
+fn export_kind<K: Kind<N>, const N: usize>(export: &Export) -> Result<(), Failure> {
+    let found = store::read_kind::<K, N>(&export.file)?;
+    let secret = found.open(|| export.passphrase.ask(&export.file))?;
+    let mut line = Zeroizing::new(const_hex::encode(*K::secret_bytes(&secret)));
+    line.push('\n');
+    out::write_all(line.as_bytes())
+}
+
+fn write<K: Kind<N>, const N: usize>(secret: &K::Secret, target: &Target) -> Result<(), Failure> {
     let passphrase = if target.insecure {
         // Not a log line: it is said whatever -q says.
         eprint_line(&format!(
@@ -143,16 +198,16 @@ fn write(secret: &SecretKey, target: &Target) -> Result<(), Failure> {
     } else {
         Some(target.passphrase.choose(&target.out)?)
     };
-    let public_key = store::write(&target.out, secret, passphrase.as_ref(), target.force)?;
+    let public_key = store::write::<K, N>(&target.out, secret, passphrase.as_ref(), target.force)?;
     print(&target.out, public_key, !target.insecure, target.json)
 }
 
-fn print(path: &Path, public_key: MinerKey, encrypted: bool, json: bool) -> Result<(), Failure> {
+fn print(path: &Path, public_key: impl Display, encrypted: bool, json: bool) -> Result<(), Failure> {
     if json { out::json(&Shown { path, public_key: public_key.to_string(), encrypted }) } else { out::line(public_key) }
 }
 
 /// The secret to import, from a file or standard input.
-fn read_secret(file: Option<&Path>) -> Result<SecretKey, Failure> {
+fn read_secret<K: Kind<N>, const N: usize>(file: Option<&Path>) -> Result<K::Secret, Failure> {
     let mut text = Zeroizing::new(String::new());
     let name = match file {
         Some(path) => {
@@ -172,9 +227,9 @@ fn read_secret(file: Option<&Path>) -> Result<SecretKey, Failure> {
     };
     let mut bytes: [u8; 32] =
         decode(text.trim()).map_err(|error| Failure::damaged(format!("{name}: secret key: {error}")))?;
-    let secret = SecretKey::from_bytes(&bytes);
+    let secret = K::secret(&bytes);
     bytes.zeroize();
-    secret.map_err(|_| Failure::damaged(format!("{name}: secret key: zero, or not below the group order of BLS12-381")))
+    secret.map_err(|error| Failure::damaged(format!("{name}: secret key: {error}")))
 }
 
 fn read_text(from: impl Read, text: &mut String) -> io::Result<()> {

@@ -23,6 +23,8 @@ pub mod out;
 pub mod plot;
 pub mod prove;
 pub mod verify;
+#[cfg(feature = "node")]
+pub mod wallet;
 
 #[cfg(feature = "gpu")]
 mod gpu;

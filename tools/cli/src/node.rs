@@ -1,6 +1,8 @@
 //! `spacetime node`: the chain that a node keeps.
 
+mod config;
 mod db;
+mod settings;
 
 use clap::Subcommand;
 
@@ -9,6 +11,8 @@ use crate::Failure;
 /// The verbs of `spacetime node`.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    /// Prints what file, environment and flags come to, as a configuration file.
+    Config(Box<config::ConfigVerb>),
     /// Looks after the blocks and states that a node keeps, while no node runs.
     Db {
         /// What is to be done.
@@ -23,6 +27,7 @@ pub enum Verb {
 /// Whatever went wrong, with its exit code.
 pub fn run(verb: Verb) -> Result<(), Failure> {
     match verb {
+        Verb::Config(config) => config.run(),
         Verb::Db { verb } => db::run(verb),
     }
 }

@@ -14,6 +14,9 @@ use clap::Subcommand;
 use spacetime_plotter::CreateError;
 use spacetime_prover::PlotError;
 
+#[cfg(feature = "node")]
+pub(crate) use inspect::plots_at;
+
 use crate::{Code, Failure};
 
 /// The verbs of `spacetime plot`.

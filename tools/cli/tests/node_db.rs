@@ -135,10 +135,15 @@ fn a_store_is_held_by_one_process() {
     let folder = folder.path();
     chain::make(folder, 400, 3);
     let running = Running::start(folder, &arguments("import", "a", &["chain.blocks"]));
-    wait_until("the store is held", || {
-        let ran = db(folder, "stats", "a", &[]);
-        ran.code == Some(1) && ran.stderr.contains("in use")
+    let holder = format!("process {} holds it since 2", running.0.id());
+    let pid = format!("pid {} ", running.0.id());
+    wait_until("the folder is held", || {
+        fs::read_to_string(folder.join("a/lock")).is_ok_and(|text| text.contains(&pid))
     });
+    for verb in ["stats", "check", "compact"] {
+        db(folder, verb, "a", &[]).expect(1, &["a: ", &holder]);
+    }
+    db(folder, "import", "a", &["chain.blocks"]).expect(1, &["a: ", &holder]);
     drop(running);
     import(folder, "a", &[]);
     check(folder, "a");

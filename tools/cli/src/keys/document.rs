@@ -19,6 +19,9 @@
 //! `--insecure`. The checksum is `H_"spacetime/keystore/v1"` over the other
 //! members as compact JSON in the order above; it finds accidents, the cipher's
 //! tag finds malice.
+//!
+//! The keystore of an account's key has the format `spacetime-account`, and 64 hex
+//! digits of Ed25519 as its public key.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use spacetime_kernels::tagged_hash;
@@ -27,8 +30,10 @@ use zeroize::Zeroizing;
 
 use crate::args::decode;
 
-/// Its `format`.
-pub(crate) const FORMAT: &str = "spacetime-keystore";
+/// `format` of a miner's keystore.
+pub(crate) const MINER_FORMAT: &str = "spacetime-keystore";
+/// `format` of an account's.
+pub(crate) const ACCOUNT_FORMAT: &str = "spacetime-account";
 /// Its `version`.
 pub(crate) const VERSION: u32 = 1;
 /// A keystore is below a kilobyte; nothing larger is read.
@@ -44,8 +49,13 @@ pub(crate) enum DocumentError {
     #[error("not a keystore: {0}")]
     Json(#[from] serde_json::Error),
     /// Another kind of file.
-    #[error("format: expected \"{FORMAT}\", found \"{0}\"")]
-    Format(String),
+    #[error("format: expected \"{expected}\", found \"{found}\"")]
+    Format {
+        /// That of the kind of key that is wanted.
+        expected: &'static str,
+        /// The file's.
+        found: String,
+    },
     /// Made by a later program.
     #[error("version: {0}, this program reads {VERSION}")]
     Version(u32),
@@ -62,23 +72,23 @@ struct Head {
     version: u32,
 }
 
-/// The file as it is, not yet checked beyond form and checksum.
+/// The file as it is, not yet checked beyond form and checksum. Its public key has `N` bytes.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Document {
+pub(crate) struct Document<const N: usize> {
     format: String,
     version: u32,
-    pub(crate) public_key: Hex<48>,
+    pub(crate) public_key: Hex<N>,
     pub(crate) secret: Secret,
     checksum: Hex<32>,
 }
 
 /// What the checksum covers.
 #[derive(Serialize)]
-struct Covered<'a> {
+struct Covered<'a, const N: usize> {
     format: &'a str,
     version: u32,
-    public_key: &'a Hex<48>,
+    public_key: &'a Hex<N>,
     secret: &'a Secret,
 }
 
@@ -127,26 +137,31 @@ impl Sealed {
     }
 }
 
-impl Document {
-    pub(crate) fn new(public_key: [u8; 48], secret: Secret) -> Result<Self, DocumentError> {
-        let checksum = Hex::new([0; 32]);
-        let mut document =
-            Self { format: FORMAT.to_owned(), version: VERSION, public_key: Hex::new(public_key), secret, checksum };
+/// The `format` of a file that is none too long and says what it is; none if it does not.
+pub(crate) fn format_of(bytes: &[u8]) -> Option<String> {
+    let head: Head = Some(bytes).filter(|bytes| bytes.len() <= MAX_BYTES).map(serde_json::from_slice)?.ok()?;
+    Some(head.format)
+}
+
+impl<const N: usize> Document<N> {
+    pub(crate) fn new(format: &str, public_key: [u8; N], secret: Secret) -> Result<Self, DocumentError> {
+        let (checksum, public_key) = (Hex::new([0; 32]), Hex::new(public_key));
+        let mut document = Self { format: format.to_owned(), version: VERSION, public_key, secret, checksum };
         document.checksum = Hex::new(document.expected_checksum()?);
         Ok(document)
     }
 
-    /// Reads a file's bytes: form, version, checksum.
+    /// Reads the bytes of a file that should have this format: form, version, checksum.
     ///
     /// # Errors
     /// If any of them is wrong.
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, DocumentError> {
+    pub(crate) fn decode(format: &'static str, bytes: &[u8]) -> Result<Self, DocumentError> {
         if bytes.len() > MAX_BYTES {
             return Err(DocumentError::TooLarge);
         }
         let head: Head = serde_json::from_slice(bytes)?;
-        if head.format != FORMAT {
-            return Err(DocumentError::Format(head.format));
+        if head.format != format {
+            return Err(DocumentError::Format { expected: format, found: head.format });
         }
         if head.version != VERSION {
             return Err(DocumentError::Version(head.version));

@@ -20,7 +20,7 @@ const VARIABLE: &str = "SPACETIME_PASSPHRASE_FILE";
 pub(crate) type Passphrase = Zeroizing<String>;
 
 /// `--passphrase-file`.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct PassphraseFile {
     /// Reads the passphrase from this file, without its last line break,
     /// instead of the terminal. SPACETIME_PASSPHRASE_FILE does the same.
@@ -30,6 +30,12 @@ pub(crate) struct PassphraseFile {
 }
 
 impl PassphraseFile {
+    /// The passphrase in this file.
+    #[cfg(feature = "node")]
+    pub(crate) fn named(path: &Path) -> Self {
+        Self { passphrase_file: Some(path.to_owned()) }
+    }
+
     /// The passphrase of a keystore that exists.
     ///
     /// # Errors

@@ -69,7 +69,7 @@ pub(crate) enum SealError {
 /// Encrypts `secret`, bound to its public key. `salt` and `nonce` are fresh random bytes.
 pub(crate) fn seal(
     secret: &[u8; 32],
-    public_key: &[u8; 48],
+    public_key: &[u8],
     passphrase: &str,
     cost: Cost,
     salt: [u8; 32],
@@ -85,7 +85,7 @@ pub(crate) fn seal(
 }
 
 /// Decrypts a secret that was sealed for `public_key`.
-pub(crate) fn open(sealed: &Sealed, public_key: &[u8; 48], passphrase: &str) -> Result<Zeroizing<[u8; 32]>, SealError> {
+pub(crate) fn open(sealed: &Sealed, public_key: &[u8], passphrase: &str) -> Result<Zeroizing<[u8; 32]>, SealError> {
     let payload = Payload { msg: sealed.ciphertext.bytes(), aad: public_key };
     let plain = cipher(passphrase, sealed.cost(), sealed.salt.bytes())?
         .decrypt(&XNonce::from(*sealed.nonce.bytes()), payload)

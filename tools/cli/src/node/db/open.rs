@@ -1,11 +1,13 @@
 //! Which chain, and where it is kept.
 
+use std::cell::OnceCell;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use spacetime_node::config::DataDir;
 use spacetime_node::consensus::Specification;
 use spacetime_node::consensus::specification::MAX_SPECIFICATION_BYTES;
 use spacetime_node::manager::{ChainManager, Options};
@@ -32,6 +34,9 @@ pub(super) struct Place {
     /// The chain's specification, where it is another one.
     #[arg(long, value_name = "FILE", conflicts_with = "network")]
     chain: Option<PathBuf>,
+    /// The folder, held as long as this lives.
+    #[arg(skip)]
+    held: OnceCell<DataDir>,
 }
 
 /// Chains that the program knows.
@@ -84,7 +89,19 @@ impl Place {
         self.open(RocksOptions { create: false, sync: true })
     }
 
+    /// Holds the folder, so that no node runs in it meanwhile: one that does is named.
+    fn hold(&self, make: bool) -> Result<(), Failure> {
+        // Where there is no folder there is no node, and the database's own words say what is missing.
+        if self.held.get().is_none() && (make || self.data.is_dir()) {
+            let held = if make { DataDir::open(&self.data)? } else { DataDir::open_existing(&self.data)? };
+            // It was empty: nobody else fills it.
+            let _ = self.held.set(held);
+        }
+        Ok(())
+    }
+
     fn open(&self, options: RocksOptions) -> Result<RocksDatabase, Failure> {
+        self.hold(options.create)?;
         RocksDatabase::open(&self.folder(), options).map_err(|error| database_failure(&error))
     }
 
@@ -102,6 +119,7 @@ impl Place {
     ) -> Result<(ChainManager<Guarded>, Arc<Guarded>), Failure> {
         let specification = self.specification()?;
         let folder = self.folder();
+        self.hold(true)?;
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
         let database = self.open(RocksOptions { create: true, sync: false })?;
         let database = self.guard(database, room);

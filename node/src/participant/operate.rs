@@ -1,0 +1,25 @@
+//! What an operator does by hand.
+
+use super::{Effect, Participant};
+use crate::network::address::PeerAddress;
+use crate::network::record::Banned;
+use crate::store::Database;
+
+impl<D: Database> Participant<D> {
+    /// Keeps somebody out until a time, Unix milliseconds, and lets go who is connected.
+    pub fn ban(&mut self, who: Banned, until_ms: u64, now_ms: u64) {
+        let effects = self.peers.ban(who, until_ms, now_ms);
+        self.effects.extend(effects);
+    }
+
+    /// Lets somebody back in. False if nobody kept it out.
+    pub fn pardon(&mut self, who: &Banned) -> bool {
+        self.peers.pardon(who)
+    }
+
+    /// Connects with whoever is at an address.
+    pub fn dial(&mut self, address: &PeerAddress) {
+        let (peer, address) = (address.peer, address.without_peer().to_string());
+        self.effects.push(Effect::Dial { peer, address });
+    }
+}

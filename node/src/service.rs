@@ -4,6 +4,9 @@
 //! one, in order, and on all cores. Whoever wants something of the participant hands in a closure: see [`Handle`].
 
 mod clock;
+mod link;
+mod start;
+mod wire;
 
 use std::sync::Arc;
 use std::thread;
@@ -13,6 +16,8 @@ use thiserror::Error;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 pub use clock::now_ms;
+pub use link::LocalLink;
+pub use start::{NodeOptions, RunningNode, StartError, StopError, Whereabouts};
 
 use crate::chain::verify::Verifier;
 use crate::miner::work::Work;

@@ -1,0 +1,336 @@
+//! A whole node: data directory, chain, peers, network and HTTP, started in this order and stopped in the other.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use thiserror::Error;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::wire::NetworkWire;
+use super::{Handle, Running, now_ms};
+use crate::chain_pool::PoolError;
+use crate::config::{self, Config, DataDir, SecretFileError, read_or_make_secret};
+use crate::consensus::{Fees, Specification};
+use crate::manager::{self, ChainManager, ManagerError};
+use crate::mempool::Limits;
+use crate::network::address::{AddressError, PeerAddress};
+use crate::network::book::{Book, BookError};
+use crate::network::identity::Identity;
+use crate::network::message::{CAPABLE_ARCHIVE, CAPABLE_POOL, Tip};
+use crate::network::peers::{PeerOptions, Peers};
+use crate::network::swarm::{Network, NetworkError, NetworkOptions};
+use crate::participant::{Options, Participant};
+use crate::rpc::{Hooks, Patience, RpcOptions, RpcServer, StartError as RpcError};
+use crate::store::{Database, StoreError};
+use crate::sync::{Sync, SyncOptions};
+
+/// How often the peer book and the pool are written: what a crash may take of them.
+const SAVE_EVERY: Duration = Duration::from_secs(60);
+/// How long sockets have to close when a node stops.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// What a node is made of beside its settings.
+pub struct NodeOptions<D> {
+    /// The settings.
+    pub config: Config,
+    /// The chain's specification.
+    pub specification: Arc<Specification>,
+    /// The folder, held.
+    pub data: DataDir,
+    /// The chain's database in it.
+    pub database: Arc<D>,
+    /// Name and version of the software, at most 64 bytes.
+    pub software: String,
+    /// Mines without peers.
+    pub mine_alone: bool,
+    /// What the miner in this process says of itself, for `/rpc/farm`.
+    pub farm: Arc<dyn Fn() -> Option<serde_json::Value> + Send + std::marker::Sync>,
+}
+
+impl<D> std::fmt::Debug for NodeOptions<D> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NodeOptions").field("config", &self.config).field("data", &self.data).finish_non_exhaustive()
+    }
+}
+
+/// Why a node does not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The chain cannot be opened.
+    #[error(transparent)]
+    Chain(#[from] ManagerError),
+    /// A secret of the node cannot be read or made.
+    #[error(transparent)]
+    Secret(#[from] SecretFileError),
+    /// The peer book is damaged, or cannot be read.
+    #[error(transparent)]
+    Book(#[from] BookError),
+    /// The pool's file is damaged, or cannot be read.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    /// A seed is no address.
+    #[error("seed {text}: {source}")]
+    Seed {
+        /// The text.
+        text: String,
+        /// What is wrong.
+        source: AddressError,
+    },
+    /// There is no network.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// There is no HTTP.
+    #[error(transparent)]
+    Rpc(#[from] RpcError),
+    /// The system gives no threads, or no randomness.
+    #[error("{what}: {source}")]
+    System {
+        /// What was to be done.
+        what: &'static str,
+        /// Why not.
+        source: std::io::Error,
+    },
+}
+
+/// Why a node did not stop as it should.
+#[derive(Debug, Error)]
+pub enum StopError {
+    /// The chain's store had failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The peer book cannot be written: the one before is still there.
+    #[error(transparent)]
+    Book(#[from] BookError),
+    /// The pool cannot be written: the one before is still there.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+}
+
+/// Where a running node is to be found: what it writes to `run.json` in its data directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Whereabouts {
+    /// The process.
+    pub pid: u32,
+    /// What peers know it by.
+    pub peer_id: String,
+    /// Where HTTP is listened, if it is.
+    pub rpc: Option<String>,
+    /// Where peers are listened for, as multiaddrs with its id.
+    pub listen: Vec<String>,
+}
+
+/// A node that runs.
+#[derive(Debug)]
+pub struct RunningNode<D> {
+    runtime: Runtime,
+    running: Running<D>,
+    rpc: Option<RpcServer>,
+    network: JoinHandle<()>,
+    keeper: JoinHandle<()>,
+    data: DataDir,
+    whereabouts: Whereabouts,
+    asked: watch::Receiver<bool>,
+}
+
+fn random<const N: usize>() -> Result<[u8; N], StartError> {
+    let mut bytes = [0; N];
+    let failed = |error: getrandom::Error| StartError::System {
+        what: "the system gives no randomness",
+        source: std::io::Error::other(error.to_string()),
+    };
+    getrandom::fill(&mut bytes).map_err(failed)?;
+    Ok(bytes)
+}
+
+fn peer_options(config: &Config, identity: &Identity, genesis: crate::chain::BlockId) -> Result<PeerOptions, StartError> {
+    let settings = &config.peers;
+    let parse = |text: &String| {
+        PeerAddress::parse(text).map_err(|source| StartError::Seed { text: text.clone(), source })
+    };
+    let archive = if config.store.keep_bodies.is_none() { CAPABLE_ARCHIVE } else { 0 };
+    Ok(PeerOptions {
+        capabilities: archive | CAPABLE_POOL,
+        seeds: settings.seeds.iter().map(parse).collect::<Result<_, _>>()?,
+        outbound: settings.outbound as usize,
+        inbound: settings.inbound as usize,
+        peers: settings.most as usize,
+        per_ip: settings.per_address as usize,
+        per_group: settings.per_group as usize,
+        strict_local: settings.strict_local,
+        upload_per_second: settings.upload_bytes_per_second,
+        ban_ms: settings.ban_seconds.saturating_mul(1000),
+        ..PeerOptions::new(identity.peer_id(), genesis)
+    })
+}
+
+fn network_options(config: &Config, genesis: crate::chain::BlockId, peers: &Peers, software: &str) -> NetworkOptions {
+    let settings = &config.peers;
+    NetworkOptions {
+        software: software.to_owned(),
+        listen: settings.listen.clone(),
+        external: settings.external.clone(),
+        relays: settings.relays.clone(),
+        outbound: settings.outbound as usize,
+        inbound: settings.inbound as usize,
+        per_ip: settings.per_address as usize,
+        per_group: settings.per_group as usize,
+        strict_local: settings.strict_local,
+        bans: peers.bans(),
+        kademlia: settings.kademlia,
+        mdns: settings.mdns,
+        nat: settings.nat,
+        upnp: settings.upnp,
+        relay: settings.relay,
+        max_memory_bytes: usize::try_from(settings.memory_bytes).ok().filter(|bytes| *bytes > 0),
+        ..NetworkOptions::new(genesis)
+    }
+}
+
+fn limits(settings: &config::Pool) -> Limits {
+    let floor =
+        Fees { base: crate::chain::Amount(settings.fee_base), per_byte: crate::chain::Amount(settings.fee_per_byte) };
+    let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    Limits { transactions: count(settings.transactions), bytes: count(settings.bytes), floor }
+}
+
+impl<D: Database + 'static> RunningNode<D> {
+    /// Starts a node, and returns once it listens.
+    ///
+    /// # Errors
+    /// The first thing that is not as it should be.
+    pub fn start(options: NodeOptions<D>) -> Result<Self, StartError> {
+        let NodeOptions { config, specification, data, database, software, mine_alone, farm } = options;
+        let keep = manager::Options { keep_bodies: config.store.keep_bodies };
+        let chain = ChainManager::open(specification, database, random()?, keep)?;
+        let genesis = chain.genesis().id;
+        let identity = Identity::from_secret(*read_or_make_secret(&data.node_key())?);
+        let book = Book::load(&data.peers(), config.peers.strict_local)?;
+        let book = book.unwrap_or(Book::new(random()?, config.peers.strict_local));
+        let peer_options = PeerOptions { software: software.clone(), ..peer_options(&config, &identity, genesis)? };
+        let peers = Peers::new(peer_options, book, Tip::from(chain.tip()), random()?, now_ms());
+        let network_options = network_options(&config, genesis, &peers, &software);
+        let participant_options = Options { software: software.clone(), mine_alone, pool: limits(&config.pool) };
+        let mut participant = Participant::new(participant_options, chain, peers, Sync::new(SyncOptions::default()));
+        let (pool, chain) = participant.pool_mut();
+        let taken = pool.load(chain, &data.pool())?;
+        if taken > 0 {
+            tracing::info!(transactions = taken, "took back what waited for a block");
+        }
+        let system = |what| move |source| StartError::System { what, source };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("network")
+            .enable_all()
+            .build()
+            .map_err(system("cannot start threads"))?;
+        let network = runtime.block_on(Network::start(&identity, &network_options))?;
+        let peer_id = identity.peer_id();
+        let listen: Vec<_> =
+            network.addresses.borrow().iter().map(|address| format!("{address}/p2p/{peer_id}")).collect();
+        let addresses = network.addresses.clone();
+        let wire = NetworkWire { commands: network.commands, inputs: network.inputs };
+        let running = Running::start(participant, wire).map_err(system("cannot start a thread"))?;
+        let (ask, asked) = watch::channel(false);
+        let hooks = Hooks {
+            stop: Arc::new(move || drop(ask.send(true))),
+            farm,
+            network: Arc::new(move || {
+                serde_json::json!({ "peer_id": peer_id.to_string(), "addresses": *addresses.borrow() })
+            }),
+        };
+        let rpc = if config.rpc.enabled {
+            let token_file = config.rpc.token_file.clone().unwrap_or_else(|| data.rpc_token());
+            let token = read_or_make_secret(&token_file)?;
+            let options = RpcOptions { config: config.rpc.clone(), token, software, hooks, patience: Patience::default() };
+            Some(runtime.block_on(RpcServer::start(running.handle().clone(), options))?)
+        } else {
+            None
+        };
+        let keeper = runtime.spawn(keep_saved(running.handle().clone(), data.peers(), data.pool()));
+        let whereabouts = Whereabouts {
+            pid: std::process::id(),
+            peer_id: peer_id.to_string(),
+            rpc: rpc.as_ref().map(|rpc| rpc.address().to_string()),
+            listen,
+        };
+        Ok(Self { runtime, running, rpc, network: network.task, keeper, data, whereabouts, asked })
+    }
+
+    /// By which to ask something of the participant.
+    #[must_use]
+    pub fn handle(&self) -> &Handle<D> {
+        self.running.handle()
+    }
+
+    /// Where it is to be found.
+    #[must_use]
+    pub fn whereabouts(&self) -> &Whereabouts {
+        &self.whereabouts
+    }
+
+    /// Its data directory.
+    #[must_use]
+    pub fn data(&self) -> &DataDir {
+        &self.data
+    }
+
+    /// Waits until `stop` comes, somebody asks for the end by HTTP, or the participant has ended by an error, which
+    /// [`RunningNode::stop`] then tells.
+    pub fn wait(&mut self, stop: impl Future<Output = ()>) {
+        let Self { runtime, running, asked, .. } = self;
+        runtime.block_on(async {
+            tokio::select! {
+                () = stop => {}
+                () = running.ended() => {}
+                asked = asked.wait_for(|asked| *asked) => drop(asked),
+            }
+        });
+    }
+
+    /// Stops all of it, and writes what is to outlast it.
+    ///
+    /// # Errors
+    /// What could not be written; all else is stopped all the same.
+    pub fn stop(self) -> Result<(), StopError> {
+        let Self { runtime, running, rpc, network, keeper, data, .. } = self;
+        keeper.abort();
+        if let Some(rpc) = rpc {
+            runtime.block_on(rpc.stop());
+        }
+        let participant = running.stop();
+        // The network ends with its last sender, which the participant's thread had.
+        runtime.block_on(async { drop(tokio::time::timeout(FAREWELL, network).await) });
+        runtime.shutdown_timeout(FAREWELL);
+        let participant = participant?;
+        let book = participant.peers().book().save(&data.peers());
+        participant.pool().save(&data.pool())?;
+        Ok(book?)
+    }
+}
+
+/// Writes the peer book and the pool now and then.
+async fn keep_saved<D: Database + 'static>(handle: Handle<D>, peers: PathBuf, pool: PathBuf) {
+    let mut ticks = tokio::time::interval(SAVE_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    // The first tick is at once.
+    ticks.tick().await;
+    loop {
+        ticks.tick().await;
+        let (peers, pool) = (peers.clone(), pool.clone());
+        let saved = handle.with(move |participant, _| {
+            if let Err(error) = participant.peers().book().save(&peers) {
+                tracing::error!(%error, "the peer book is not saved");
+            }
+            if let Err(error) = participant.pool().save(&pool) {
+                tracing::error!(%error, "the pool is not saved");
+            }
+        });
+        if saved.await.is_err() {
+            return;
+        }
+    }
+}

@@ -10,7 +10,7 @@ use super::{Handle, Stopped};
 use crate::chain::{Address, Hash, Transaction};
 use crate::mempool::StateView;
 use crate::miner::io::LinkError;
-use crate::miner::run::{Link, Stop};
+use crate::miner::{Link, Stop};
 use crate::miner::work::{MinerProof, MinerSigned, PlotState, Work};
 use crate::participant::{Participant, ProofRefusal, SignRefusal};
 use crate::store::Database;

@@ -236,7 +236,9 @@ impl<D: Database + 'static> RunningNode<D> {
         let running = Running::start(participant, wire).map_err(system("cannot start a thread"))?;
         let (ask, asked) = watch::channel(false);
         let hooks = Hooks {
-            stop: Arc::new(move || drop(ask.send(true))),
+            stop: Arc::new(move || {
+                let _ = ask.send(true);
+            }),
             farm,
             network: Arc::new(move || {
                 serde_json::json!({ "peer_id": peer_id.to_string(), "addresses": *addresses.borrow() })

@@ -19,11 +19,9 @@ use crate::consensus::Engine;
 use crate::manager::ChainManager;
 use crate::mempool::Limits;
 use crate::network::PeerId;
-use crate::network::address::PeerAddress;
 use crate::network::message::Tip;
 use crate::network::offence::Offence;
 use crate::network::peers::{Kind, Peers};
-use crate::network::record::Banned;
 use crate::store::{Database, StoreError};
 use crate::sync::{Phase, Progress, Sync, SyncEffect};
 
@@ -142,21 +140,6 @@ impl<D: Database> Participant<D> {
     /// Who is there, for whoever bans and connects by hand.
     pub fn peers_mut(&mut self) -> &mut Peers {
         &mut self.peers
-    }
-
-    /// Keeps somebody out by hand until a time, Unix milliseconds.
-    pub fn ban(&mut self, who: Banned, until_ms: u64, now_ms: u64) {
-        let effects = self.peers.ban(who, until_ms, now_ms);
-        self.effects.extend(effects);
-        self.notice_peers(now_ms);
-    }
-
-    /// Connects with whoever is at an address, in text, by hand. What is no address is left alone.
-    pub fn dial(&mut self, address: &str) {
-        if let Ok(address) = PeerAddress::parse(address) {
-            let (peer, address) = (address.peer, address.without_peer().to_string());
-            self.effects.push(Effect::Dial { peer, address });
-        }
     }
 
     /// How far catching up has come.

@@ -3,7 +3,6 @@
 //! One thread holds the participant and handles what comes in, the urgent first. What is dear is verified on a second
 //! one, in order, and on all cores. Whoever wants something of the participant hands in a closure: see [`Handle`].
 
-mod calls;
 mod clock;
 mod link;
 mod start;

@@ -2,6 +2,7 @@
 
 mod config;
 mod db;
+mod run;
 mod settings;
 
 use clap::Subcommand;
@@ -11,6 +12,8 @@ use crate::Failure;
 /// The verbs of `spacetime node`.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    /// Joins the network, follows the chain, and mines if it is told to.
+    Run(Box<run::RunVerb>),
     /// Prints what file, environment and flags come to, as a configuration file.
     Config(Box<config::ConfigVerb>),
     /// Looks after the blocks and states that a node keeps, while no node runs.
@@ -27,6 +30,7 @@ pub enum Verb {
 /// Whatever went wrong, with its exit code.
 pub fn run(verb: Verb) -> Result<(), Failure> {
     match verb {
+        Verb::Run(node) => node.run(),
         Verb::Config(config) => config.run(),
         Verb::Db { verb } => db::run(verb),
     }

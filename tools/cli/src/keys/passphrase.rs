@@ -20,7 +20,7 @@ const VARIABLE: &str = "SPACETIME_PASSPHRASE_FILE";
 pub(crate) type Passphrase = Zeroizing<String>;
 
 /// `--passphrase-file`.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(crate) struct PassphraseFile {
     /// Reads the passphrase from this file, without its last line break,
     /// instead of the terminal. SPACETIME_PASSPHRASE_FILE does the same.

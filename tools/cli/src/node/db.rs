@@ -2,9 +2,9 @@
 
 mod check;
 mod export;
-mod fail;
+pub(super) mod fail;
 mod import;
-mod open;
+pub(super) mod open;
 mod progress;
 mod rewind;
 mod stats;

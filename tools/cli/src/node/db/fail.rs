@@ -39,19 +39,19 @@ fn in_folder(folder: &Path, code: Code, error: &impl ToString) -> Failure {
     }
 }
 
-pub(super) fn database_failure(error: &DatabaseError) -> Failure {
+pub(in crate::node) fn database_failure(error: &DatabaseError) -> Failure {
     Failure::new(database_code(error), error)
 }
 
-pub(super) fn store_failure(folder: &Path, error: &StoreError) -> Failure {
+pub(in crate::node) fn store_failure(folder: &Path, error: &StoreError) -> Failure {
     in_folder(folder, store_code(error), error)
 }
 
-pub(super) fn open_failure(folder: &Path, error: &OpenError) -> Failure {
+pub(in crate::node) fn open_failure(folder: &Path, error: &OpenError) -> Failure {
     in_folder(folder, open_code(error), error)
 }
 
-pub(super) fn manager_failure(folder: &Path, error: &ManagerError) -> Failure {
+pub(in crate::node) fn manager_failure(folder: &Path, error: &ManagerError) -> Failure {
     let code = match error {
         ManagerError::Genesis(_) => Code::Damaged,
         ManagerError::Open(error) => open_code(error),
@@ -61,7 +61,7 @@ pub(super) fn manager_failure(folder: &Path, error: &ManagerError) -> Failure {
     in_folder(folder, code, error)
 }
 
-pub(super) fn rewind_failure(folder: &Path, error: &RewindError) -> Failure {
+pub(in crate::node) fn rewind_failure(folder: &Path, error: &RewindError) -> Failure {
     let code = match error {
         RewindError::Pruned { .. } | RewindError::Above { .. } => Code::Usage,
         RewindError::Store(error) => store_code(error),
@@ -69,7 +69,7 @@ pub(super) fn rewind_failure(folder: &Path, error: &RewindError) -> Failure {
     in_folder(folder, code, error)
 }
 
-pub(super) fn export_failure(folder: &Path, error: &ExportError) -> Failure {
+pub(in crate::node) fn export_failure(folder: &Path, error: &ExportError) -> Failure {
     match error {
         ExportError::Io { .. } => Failure::failed(error),
         ExportError::Range { .. } | ExportError::Pruned { .. } => in_folder(folder, Code::Usage, error),
@@ -78,7 +78,7 @@ pub(super) fn export_failure(folder: &Path, error: &ExportError) -> Failure {
     }
 }
 
-pub(super) fn archive_failure(folder: &Path, error: &ArchiveError) -> Failure {
+pub(in crate::node) fn archive_failure(folder: &Path, error: &ArchiveError) -> Failure {
     match error {
         ArchiveError::Store(error) => store_failure(folder, error),
         ArchiveError::OtherChain { .. } => Failure::usage(error),
@@ -88,7 +88,7 @@ pub(super) fn archive_failure(folder: &Path, error: &ArchiveError) -> Failure {
     }
 }
 
-pub(super) fn check_failure(folder: &Path, error: &CheckError) -> Failure {
+pub(in crate::node) fn check_failure(folder: &Path, error: &CheckError) -> Failure {
     match error {
         CheckError::Genesis(error) => Failure::damaged(error),
         CheckError::Open(error) => open_failure(folder, error),

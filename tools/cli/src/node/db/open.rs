@@ -56,7 +56,7 @@ pub(super) struct Room {
 }
 
 /// A database that is written to while there is room for it.
-pub(super) type Guarded = SpaceGuard<RocksDatabase>;
+pub(in crate::node) type Guarded = SpaceGuard<RocksDatabase>;
 
 impl Place {
     /// The chain's specification.
@@ -143,7 +143,7 @@ impl Place {
     }
 }
 
-fn read_specification(path: &Path) -> Result<Specification, Failure> {
+pub(in crate::node) fn read_specification(path: &Path) -> Result<Specification, Failure> {
     let name = path.display();
     let file = std::fs::File::open(path).with_context(|| format!("cannot open {name}"))?;
     let mut text = Vec::new();

@@ -10,8 +10,8 @@ use super::{Handle, Stopped};
 use crate::chain::{Address, Hash, Transaction};
 use crate::mempool::StateView;
 use crate::miner::io::LinkError;
-use crate::miner::{Link, Stop};
 use crate::miner::work::{MinerProof, MinerSigned, PlotState, Work};
+use crate::miner::{Link, Stop};
 use crate::participant::{Participant, ProofRefusal, SignRefusal};
 use crate::store::Database;
 
@@ -52,7 +52,11 @@ impl<D: Database + 'static> Link for LocalLink<D> {
         loop {
             // First listen, then ask: nothing is missed in between, at worst heard twice.
             let mut news = self.0.subscribe_work();
-            self.0.with_blocking(|participant, now_ms| participant.work(now_ms)).map_err(gone)?.into_iter().for_each(&mut *hear);
+            self.0
+                .with_blocking(|participant, now_ms| participant.work(now_ms))
+                .map_err(gone)?
+                .into_iter()
+                .for_each(&mut *hear);
             loop {
                 if stop.is_set() {
                     return Ok(());

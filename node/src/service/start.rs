@@ -146,11 +146,14 @@ fn random<const N: usize>() -> Result<[u8; N], StartError> {
     Ok(bytes)
 }
 
-fn peer_options(config: &Config, identity: &Identity, genesis: crate::chain::BlockId) -> Result<PeerOptions, StartError> {
+fn peer_options(
+    config: &Config,
+    identity: &Identity,
+    genesis: crate::chain::BlockId,
+) -> Result<PeerOptions, StartError> {
     let settings = &config.peers;
-    let parse = |text: &String| {
-        PeerAddress::parse(text).map_err(|source| StartError::Seed { text: text.clone(), source })
-    };
+    let parse =
+        |text: &String| PeerAddress::parse(text).map_err(|source| StartError::Seed { text: text.clone(), source });
     let archive = if config.store.keep_bodies.is_none() { CAPABLE_ARCHIVE } else { 0 };
     Ok(PeerOptions {
         capabilities: archive | CAPABLE_POOL,
@@ -240,14 +243,15 @@ impl<D: Database + 'static> RunningNode<D> {
                 let _ = ask.send(true);
             }),
             farm,
-            network: Arc::new(move || {
-                serde_json::json!({ "peer_id": peer_id.to_string(), "addresses": *addresses.borrow() })
-            }),
+            network: Arc::new(
+                move || serde_json::json!({ "peer_id": peer_id.to_string(), "addresses": *addresses.borrow() }),
+            ),
         };
         let rpc = if config.rpc.enabled {
             let token_file = config.rpc.token_file.clone().unwrap_or_else(|| data.rpc_token());
             let token = read_or_make_secret(&token_file)?;
-            let options = RpcOptions { config: config.rpc.clone(), token, software, hooks, patience: Patience::default() };
+            let options =
+                RpcOptions { config: config.rpc.clone(), token, software, hooks, patience: Patience::default() };
             Some(runtime.block_on(RpcServer::start(running.handle().clone(), options))?)
         } else {
             None

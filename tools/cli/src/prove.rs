@@ -64,7 +64,7 @@ pub struct Prove {
 }
 
 /// Each plot is kept open, twice: the usual limit of 1024 files would be reached with 500 plots.
-fn allow_open_files() {
+pub(crate) fn allow_open_files() {
     #[cfg(unix)]
     {
         use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

@@ -38,7 +38,8 @@ pub struct RunVerb {
 
 impl RunVerb {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let config = self.settings.read()?;
+        let Self { settings, mine_alone, json } = self;
+        let config = settings.read()?;
         let Some(folder) = config.data.clone() else {
             return Err(Failure::usage("a node needs a folder: --data DIR"));
         };
@@ -49,7 +50,9 @@ impl RunVerb {
         let miner = mine::Prepared::from(&config, &specification, &data)?;
         let interrupt = Interrupt::install()?;
         let (stop, stopped) = tokio::sync::oneshot::channel();
-        interrupt.then(move || drop(stop.send(())))?;
+        interrupt.then(move || {
+            let _ = stop.send(());
+        })?;
         let farm = mine::Report::default();
         let node = RunningNode::start(NodeOptions {
             config,
@@ -57,14 +60,14 @@ impl RunVerb {
             data,
             database,
             software: concat!("spacetime/", env!("CARGO_PKG_VERSION")).to_owned(),
-            mine_alone: self.mine_alone,
+            mine_alone,
             farm: farm.hook(),
         });
         let mut node = node.map_err(|error| start_failure(&folder, error))?;
         let place = node.data().path().join(WHEREABOUTS);
-        let told = write_whereabouts(&place, node.whereabouts()).and_then(|()| self.tell(node.whereabouts()));
+        let told = write_whereabouts(&place, node.whereabouts()).and_then(|()| tell(node.whereabouts(), json));
         let miner = match (told, miner) {
-            (Ok(()), Some(miner)) => miner.start(node.handle().clone(), farm, self.json).map(Some),
+            (Ok(()), Some(miner)) => miner.start(node.handle().clone(), farm, json).map(Some),
             (told, _) => told.map(|()| None),
         };
         if miner.is_ok() {
@@ -75,16 +78,16 @@ impl RunVerb {
         node.stop().map_err(|error| stop_failure(&folder, &error))?;
         mined
     }
+}
 
-    fn tell(&self, whereabouts: &Whereabouts) -> Result<(), Failure> {
-        if self.json {
-            return out::json(whereabouts);
-        }
-        for address in &whereabouts.listen {
-            out::line(&format!("peers {address}"))?;
-        }
-        whereabouts.rpc.iter().try_for_each(|address| out::line(&format!("http  http://{address}")))
+fn tell(whereabouts: &Whereabouts, json: bool) -> Result<(), Failure> {
+    if json {
+        return out::json(whereabouts);
     }
+    for address in &whereabouts.listen {
+        out::line(&format!("peers {address}"))?;
+    }
+    whereabouts.rpc.iter().try_for_each(|address| out::line(&format!("http  http://{address}")))
 }
 
 fn specification(config: &Config) -> Result<Specification, Failure> {

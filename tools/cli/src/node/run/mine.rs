@@ -98,7 +98,8 @@ impl Prepared {
         let folder = data.signed();
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
         let record = FileRecord::open(places).map_err(Failure::failed)?;
-        let passphrase = settings.passphrase_file.as_deref().map_or_else(PassphraseFile::default, PassphraseFile::named);
+        let passphrase =
+            settings.passphrase_file.as_deref().map_or_else(PassphraseFile::default, PassphraseFile::named);
         let keys = settings.keys.iter().map(|path| secret(path, &passphrase)).collect::<Result<Vec<_>, _>>()?;
         allow_open_files();
         let farm = Farm::open(&settings.plots, FarmOptions::default()).map_err(Failure::usage)?;

@@ -74,6 +74,8 @@ pub struct Miner<R> {
     turn: u64,
     /// The first epoch that has not begun yet.
     next_epoch: u64,
+    /// The latest epoch that was forgotten: where the clock is set back, it leaves no second line.
+    forgotten: Option<Epoch>,
     plotting_paused: bool,
     told_of_farm: Told,
     told_of_sweeps: Told,
@@ -86,12 +88,13 @@ pub struct Miner<R> {
 struct Told(BTreeMap<String, String>);
 
 impl Told {
-    fn update(&mut self, troubles: &[Trouble]) {
+    /// What is said of each that is new, beside its error.
+    fn update(&mut self, troubles: &[Trouble], what: &'static str) {
         let now: BTreeMap<String, String> =
             troubles.iter().map(|trouble| (trouble.name.clone(), trouble.error.clone())).collect();
         for (plot, error) in &now {
             if self.0.get(plot) != Some(error) {
-                tracing::warn!(%plot, %error, "a plot is not used");
+                tracing::warn!(%plot, %error, "{what}");
             }
         }
         for plot in self.0.keys().filter(|plot| !now.contains_key(*plot)) {
@@ -120,6 +123,7 @@ impl<R: SigningRecord> Miner<R> {
             height: None,
             turn: 0,
             next_epoch: 0,
+            forgotten: None,
             plotting_paused: false,
             told_of_farm: Told::default(),
             told_of_sweeps: Told::default(),
@@ -143,7 +147,7 @@ impl<R: SigningRecord> Miner<R> {
                 if let Ok(report) = &result
                     && report.end != super::farm::SweepEnd::Cancelled
                 {
-                    self.told_of_sweeps.update(&report.troubles);
+                    self.told_of_sweeps.update(&report.troubles, "a plot was not wholly searched");
                 }
                 self.sweeps.done(id, result, now_ms);
             }
@@ -301,7 +305,7 @@ impl<R: SigningRecord> Miner<R> {
             }
         }
         self.plots.look_at(&self.farm);
-        self.told_of_farm.update(&troubles);
+        self.told_of_farm.update(&troubles, "a plot is not used");
     }
 
     fn learn(&mut self, work: EpochWork, now_ms: u64) {
@@ -311,7 +315,9 @@ impl<R: SigningRecord> Miner<R> {
         if work.epoch.0 < current || work.epoch.0 > current.saturating_add(2) {
             return;
         }
-        let state = self.epochs.entry(work.epoch).or_insert_with(|| new_epoch(chain, work.epoch));
+        let line_given = self.forgotten >= Some(work.epoch);
+        let new = || EpochState { line_given, ..new_epoch(chain, work.epoch) };
+        let state = self.epochs.entry(work.epoch).or_insert_with(new);
         self.height = Some(work.height);
         state.closes_ms = work.closes_ms.min(state.ends_ms);
         (state.work, state.turn) = (Some(work), self.turn);
@@ -355,7 +361,8 @@ impl<R: SigningRecord> Miner<R> {
         while self.next_epoch <= current {
             let epoch = Epoch(self.next_epoch);
             self.epochs.entry(epoch).or_insert_with(|| new_epoch(chain, epoch));
-            self.next_epoch += 1;
+            let Some(next) = self.next_epoch.checked_add(1) else { break };
+            self.next_epoch = next;
         }
         if self.hindrance.is_some() {
             let open = self.epochs.values_mut().filter(|state| now_ms < state.closes_ms);
@@ -395,7 +402,10 @@ impl<R: SigningRecord> Miner<R> {
     fn forget(&mut self, now_ms: u64) {
         let Some(chain) = &self.chain else { return };
         let Some(Epoch(current)) = epoch_at(chain, now_ms) else { return };
-        self.epochs.retain(|epoch, state| !state.line_given || epoch.0.saturating_add(KEPT_EPOCHS) >= current);
+        let over = |epoch: Epoch, state: &EpochState| state.line_given && epoch.0.saturating_add(KEPT_EPOCHS) < current;
+        let gone = self.epochs.iter().filter(|(epoch, state)| over(**epoch, state)).map(|(epoch, _)| *epoch).max();
+        self.forgotten = self.forgotten.max(gone);
+        self.epochs.retain(|epoch, state| !over(*epoch, state));
         self.sweeps.groups.retain(|_, (_, group)| group.challenges.iter().any(|known| known.epoch.0 >= current));
         let of_groups = self.sweeps.groups.values();
         let mut needed: BTreeSet<(u32, Hash)> = of_groups

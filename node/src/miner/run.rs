@@ -41,6 +41,9 @@ pub trait Link: Send + Sync {
     /// Why the node fell silent.
     fn follow(&self, hear: &mut dyn FnMut(Work), stop: &Stop) -> Result<(), LinkError>;
 
+    /// Called once, when the miner stops: whoever follows is to end. Other calls may take the time they take.
+    fn hang_up(&self) {}
+
     /// Hands over a proof. The same once more is taken as well.
     ///
     /// # Errors
@@ -185,7 +188,7 @@ pub fn run<R: SigningRecord>(
         plots: Vec::new(),
         alive: crew.alive(),
     };
-    crew.follow(link)?;
+    crew.follow(Arc::clone(&link))?;
     crew.look(field)?;
     let miner = Miner::new(options.miner, record);
     let ended = running.go(miner, &happened, stop);
@@ -195,6 +198,7 @@ pub fn run<R: SigningRecord>(
         cancel.cancel();
     }
     drop((running, happened));
+    link.hang_up();
     crew.dismiss(STOP_PATIENCE);
     ended
 }

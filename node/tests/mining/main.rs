@@ -5,5 +5,6 @@ mod lines;
 mod registration;
 mod running;
 mod signing;
+mod strange;
 mod sweeps;
 mod world;

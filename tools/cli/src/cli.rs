@@ -10,7 +10,7 @@ use crate::exit::one_line;
 use crate::log::Verbosity;
 use crate::{Code, Failure, bench, keys, manual, plot, prove, verify};
 #[cfg(feature = "node")]
-use crate::{node, wallet};
+use crate::{miner, node, wallet};
 
 /// Plot, check, prove and verify: proof of space-time at hardware speed.
 ///
@@ -54,6 +54,9 @@ enum Verb {
         #[command(subcommand)]
         verb: bench::Verb,
     },
+    /// Mines with plots on this machine, by way of a node.
+    #[cfg(feature = "node")]
+    Miner(Box<miner::Miner>),
     /// Keeps the chain.
     #[cfg(feature = "node")]
     Node {
@@ -91,6 +94,8 @@ impl Cli {
             Verb::Prove(prove) => prove.run(),
             Verb::Verify(verify) => verify.run(),
             Verb::Bench { verb } => bench::run(verb),
+            #[cfg(feature = "node")]
+            Verb::Miner(miner) => miner.run(),
             #[cfg(feature = "node")]
             Verb::Node { verb } => node::run(verb),
             #[cfg(feature = "node")]

@@ -16,6 +16,8 @@ pub mod exit;
 pub mod interrupt;
 pub mod keys;
 pub mod manual;
+#[cfg(feature = "node")]
+pub mod miner;
 pub mod network;
 #[cfg(feature = "node")]
 pub mod node;

@@ -1,7 +1,7 @@
 //! When an epoch's line is given, and what it says.
 
+use super::Miner;
 use super::epochs::{EpochState, Step};
-use super::{Miner, epoch_at};
 use crate::chain::{Epoch, Hash};
 use crate::miner::io::MinerEffect;
 use crate::miner::record::SigningRecord;
@@ -42,7 +42,6 @@ impl<R: SigningRecord> Miner<R> {
                 state.line_given = true;
             }
         }
-        debug_assert!(epoch_at(chain, now_ms).is_none_or(|now| now.0 < self.next_epoch));
     }
 
     fn line(&self, epoch: Epoch) -> Option<WindowLine> {

@@ -230,7 +230,7 @@ impl Plots {
                 entry.complain(error.to_string());
             }
         }
-        entry.tries += 1;
+        entry.tries = entry.tries.saturating_add(1);
     }
 
     /// Asks and sends what is due.

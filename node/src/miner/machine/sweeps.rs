@@ -145,7 +145,7 @@ impl Sweeps {
                 order.deadline_ms = order.deadline_ms.max(want.closes_ms);
             }
         }
-        order.deadline_ms = order.deadline_ms.saturating_sub(margin_ms).max(now_ms + 1);
+        order.deadline_ms = order.deadline_ms.saturating_sub(margin_ms).max(now_ms.saturating_add(1));
         self.last_id += 1;
         self.running = Some(Running { order: order.clone(), cancelled: false });
         Some(MinerEffect::Sweep(order))

@@ -14,8 +14,9 @@ use crate::miner::record::{self, SigningRecord};
 use crate::miner::window::Missed;
 use crate::miner::work::{MinerProof, MinerSigned, SignWork};
 
-/// How long after a node did not answer a proof is handed to it again, as a part of the window.
+/// How long after a node did not answer a proof is handed to it again: this part of the window, a second at most.
 const RETRIES_A_WINDOW: u64 = 16;
+const MAX_RETRY_MS: u64 = 1000;
 
 impl<R: SigningRecord> Miner<R> {
     /// Proves the best leaf that may win, if there is one and none was submitted yet.
@@ -127,7 +128,7 @@ impl<R: SigningRecord> Miner<R> {
                 attempt.fail(plot, Missed::Refused, error);
             }
             Err(LinkError::Unreachable(error)) => {
-                let at_ms = now_ms.saturating_add(chain.window_ms / RETRIES_A_WINDOW + 1);
+                let at_ms = now_ms.saturating_add((chain.window_ms / RETRIES_A_WINDOW).clamp(1, MAX_RETRY_MS));
                 tracing::warn!(epoch = epoch.0, %plot, %error, "the node did not answer a proof");
                 attempt.last_failure = Some((Missed::LateAnswer, error));
                 attempt.step = Step::Retrying { plot, proof, at_ms };

@@ -43,6 +43,9 @@ impl Source {
     }
 }
 
+/// A verified header, and who sent it.
+type Signed = (BlockId, Option<PeerId>);
+
 /// What is on its way in.
 #[derive(Debug)]
 pub(super) struct Intake {
@@ -50,7 +53,7 @@ pub(super) struct Intake {
     /// Pieces whose verification was asked for.
     in_flight: usize,
     /// Verified headers by key and epoch, and who sent them.
-    signed: LruCache<(MinerKey, Epoch), Vec<(BlockId, Option<PeerId>)>>,
+    signed: LruCache<(MinerKey, Epoch), Vec<Signed>>,
 }
 
 impl Default for Intake {

@@ -21,6 +21,7 @@ impl RequestIds {
     ///
     /// # Panics
     /// After 2^64 questions.
+    #[expect(clippy::should_implement_trait, reason = "there is always a next one")]
     pub fn next(&mut self) -> RequestId {
         self.0 += 1;
         RequestId(self.0)

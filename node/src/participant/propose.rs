@@ -194,11 +194,7 @@ impl<D: Database> Participant<D> {
             let MinerProof { epoch, miner_key, proof, reveal, payout } = proof;
             self.rounds.asked(epoch, miner_key);
             let win = Win { epoch, timestamp_ms: now_ms, miner_key, proof, reveal };
-            let template = match self.with_pool(|pool, chain| pool.template(chain, &win, &payout)) {
-                Ok(template) => template,
-                Err(error) => return Err(error),
-            };
-            let template = match template {
+            let template = match self.with_pool(|pool, chain| pool.template(chain, &win, &payout))? {
                 Ok(template) => template,
                 Err(reason) => {
                     tracing::warn!(epoch = epoch.0, %miner_key, %reason, "no block can be built of a winning proof");

@@ -70,8 +70,8 @@ pub enum StartError {
     #[error(transparent)]
     Book(#[from] BookError),
     /// The pool's file is damaged, or cannot be read.
-    #[error(transparent)]
-    Pool(#[from] PoolError),
+    #[error("{0}")]
+    Pool(Box<PoolError>),
     /// A seed is no address.
     #[error("seed {text}: {source}")]
     Seed {
@@ -106,8 +106,8 @@ pub enum StopError {
     #[error(transparent)]
     Book(#[from] BookError),
     /// The pool cannot be written: the one before is still there.
-    #[error(transparent)]
-    Pool(#[from] PoolError),
+    #[error("{0}")]
+    Pool(Box<PoolError>),
 }
 
 /// Where a running node is to be found: what it writes to `run.json` in its data directory.
@@ -219,7 +219,7 @@ impl<D: Database + 'static> RunningNode<D> {
         let participant_options = Options { software: software.clone(), mine_alone, pool: limits(&config.pool) };
         let mut participant = Participant::new(participant_options, chain, peers, Sync::new(SyncOptions::default()));
         let (pool, chain) = participant.pool_mut();
-        let taken = pool.load(chain, &data.pool())?;
+        let taken = pool.load(chain, &data.pool()).map_err(|error| StartError::Pool(Box::new(error)))?;
         if taken > 0 {
             tracing::info!(transactions = taken, "took back what waited for a block");
         }
@@ -313,7 +313,7 @@ impl<D: Database + 'static> RunningNode<D> {
         runtime.shutdown_timeout(FAREWELL);
         let participant = participant?;
         let book = participant.peers().book().save(&data.peers());
-        participant.pool().save(&data.pool())?;
+        participant.pool().save(&data.pool()).map_err(|error| StopError::Pool(Box::new(error)))?;
         Ok(book?)
     }
 }

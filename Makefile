@@ -10,12 +10,13 @@ PROGRAM := target/release/spacetime
 BUILT := $(or $(CARGO_TARGET_DIR),target)/release/spacetime
 PLACE = if [ "$(BUILT)" != "$(PROGRAM)" ]; then install -D "$(BUILT)" "$(PROGRAM)"; fi
 
-.PHONY: build plotter demo test lint bench clean help
+.PHONY: build plotter demo soak test lint bench clean help
 
 help:
-	@echo "make demo    builds the program and shows plots grown, searched, proved and verified"
+	@echo "make demo    builds the program, shows plots grown, searched, proved and verified, and a network win blocks"
 	@echo "make test    builds it and runs all tests"
 	@echo "make lint    checks format, lints and documentation"
+	@echo "make soak    builds it and lets a network of three nodes and two miners make 1,000 blocks"
 	@echo "make bench   measures the kernels and paths"
 	@echo "make build   builds target/release/spacetime"
 	@echo "make plotter builds it without the node: no database, minutes instead of half an hour"
@@ -33,6 +34,9 @@ plotter:
 
 demo: build
 	@tools/demo.sh "$(PROGRAM)"
+
+soak: build
+	@tools/soak.sh "$(PROGRAM)"
 
 test:
 	@tools/setup.sh test

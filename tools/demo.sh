@@ -1,17 +1,20 @@
 #!/usr/bin/env bash
 # Shows what the toolkit does: makes a key, grows two small plots, draws a
 # column and challenges, searches both plots, proves the best leaves, verifies
-# the proofs and sees a forged one refused.
+# the proofs and sees a forged one refused. Then three nodes and two miners
+# make a chain of their own, block by block.
 #
 #   tools/demo.sh [PROGRAM]
 #
-# Works in a temporary folder and removes it. Fails if any step does.
+# Works in temporary folders and removes them, but for the network's if it
+# fails: its logs are in there. Fails if any step does.
 set -euo pipefail
 export LC_ALL=C
 
 program=$(realpath "${1:-target/release/spacetime}")
 readonly program
 readonly ROWS=4096 LOG2_COLUMNS=8 ROUNDS=5 CHALLENGES=4
+readonly NODES=3 MINERS=2 BLOCKS=20
 readonly COLUMNS_OF_A_PLOT=$((1 << LOG2_COLUMNS))
 readonly PLOT_BYTES=$((ROWS * COLUMNS_OF_A_PLOT * 32))
 
@@ -132,3 +135,6 @@ if [ "$status" -ne 3 ]; then
 fi
 row "proof $CHALLENGES, one bit turned" "" "" "" "" "" refused
 echo
+echo "A network of $NODES nodes and $MINERS miners, each a process of its own, an epoch a second, $BLOCKS blocks"
+echo
+"$program" devnet --nodes "$NODES" --miners "$MINERS" --blocks "$BLOCKS"

@@ -10,7 +10,7 @@ use crate::exit::one_line;
 use crate::log::Verbosity;
 use crate::{Code, Failure, bench, keys, manual, plot, prove, verify};
 #[cfg(feature = "node")]
-use crate::{miner, node, wallet};
+use crate::{devnet, miner, node, wallet};
 
 /// Plot, check, prove and verify: proof of space-time at hardware speed.
 ///
@@ -28,6 +28,11 @@ pub struct Cli {
     /// Says nothing on standard error but errors.
     #[arg(short, long, global = true)]
     quiet: bool,
+
+    /// Stops as by SIGTERM when standard input ends. Whoever starts this program and holds its standard input open so
+    /// never leaves it behind.
+    #[arg(long, global = true, hide = true)]
+    leash: bool,
 
     #[command(subcommand)]
     verb: Verb,
@@ -57,6 +62,9 @@ enum Verb {
     /// Mines with plots on this machine, by way of a node.
     #[cfg(feature = "node")]
     Miner(Box<miner::Miner>),
+    /// Runs a network of nodes and miners on this machine.
+    #[cfg(feature = "node")]
+    Devnet(devnet::Devnet),
     /// Keeps the chain.
     #[cfg(feature = "node")]
     Node {
@@ -79,6 +87,11 @@ enum Verb {
 }
 
 impl Cli {
+    /// Whether this process ends with its standard input.
+    pub(crate) fn is_leashed(&self) -> bool {
+        self.leash
+    }
+
     pub(crate) fn verbosity(&self) -> Verbosity {
         Verbosity { verbose: self.verbose, quiet: self.quiet }
     }
@@ -96,6 +109,8 @@ impl Cli {
             Verb::Bench { verb } => bench::run(verb),
             #[cfg(feature = "node")]
             Verb::Miner(miner) => miner.run(),
+            #[cfg(feature = "node")]
+            Verb::Devnet(devnet) => devnet.run(),
             #[cfg(feature = "node")]
             Verb::Node { verb } => node::run(verb),
             #[cfg(feature = "node")]

@@ -12,6 +12,8 @@
 pub mod args;
 pub mod bench;
 pub mod cli;
+#[cfg(feature = "node")]
+pub mod devnet;
 pub mod exit;
 pub mod interrupt;
 pub mod keys;
@@ -33,6 +35,7 @@ mod gpu;
 #[cfg(not(feature = "gpu"))]
 #[path = "no_gpu.rs"]
 mod gpu;
+mod leash;
 mod log;
 
 use std::process::ExitCode;
@@ -47,6 +50,11 @@ pub fn main() -> ExitCode {
         Err(code) => return code,
     };
     log::start(cli.verbosity());
+    if cli.is_leashed()
+        && let Err(failure) = leash::wear()
+    {
+        return failure.report();
+    }
     match cli.run() {
         Ok(()) => Code::Done.into(),
         Err(failure) => failure.report(),

@@ -1,6 +1,7 @@
 //! The participant among real things: its own thread, the clock, threads that verify, and the network's queues.
 //!
-//! One thread holds the participant and handles what comes in, the urgent first. What is dear is verified on a second
+//! One thread holds the participant and handles what comes in, the urgent first; calls, which are few and bounded, go before
+//! peers, so that no flood keeps an operator out. What is dear is verified on a second
 //! one, in order, and on all cores. Whoever wants something of the participant hands in a closure: see [`Handle`].
 
 mod clock;
@@ -222,14 +223,14 @@ async fn run<D: Database>(
             biased;
             _ = &mut stopped => return Ok(participant),
             Some(input) = verified.recv() => participant.handle(input, now_ms())?,
-            input = wire.next(), if wired => match input {
-                Some(input) => participant.handle(input, now_ms())?,
-                None => { wired = false; Vec::new() }
-            },
             Some(call) = calls.recv() => {
                 call(&mut participant, now_ms());
                 participant.handle(Input::Tick, now_ms())?
             }
+            input = wire.next(), if wired => match input {
+                Some(input) => participant.handle(input, now_ms())?,
+                None => { wired = false; Vec::new() }
+            },
             () = tokio::time::sleep(sleep) => participant.handle(Input::Tick, now_ms())?,
         };
         for effect in effects {

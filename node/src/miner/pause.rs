@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(text(&path), None);
         // One that was left by a miner that was killed.
         fs::write(&path, "until 5\n").unwrap();
-        PauseFile::new(path.clone());
+        drop(PauseFile::new(path.clone()));
         assert_eq!(text(&path), None);
     }
 

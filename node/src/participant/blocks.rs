@@ -23,6 +23,9 @@ const MAX_COUNTED: usize = 32768;
 /// Pieces of gossiped blocks being verified at once: a node that is slower than the network catches up in batches instead.
 const MAX_GOSSIP_IN_FLIGHT: usize = 8;
 
+/// What a block that came to stand on the best chain speaks for who sent it: see [`crate::network::peers::Peers::useful`].
+const BLOCK_MERIT: u32 = 1;
+
 /// Where a block came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
@@ -232,6 +235,9 @@ impl<D: Database> Participant<D> {
                 (if fault { Verdict::Reject } else { Verdict::Ignore }, fault)
             }
         };
+        if let (manager::Verdict::Connected, Some(peer)) = (verdict, source.peer()) {
+            self.peers.useful(&peer, BLOCK_MERIT, now_ms);
+        }
         if let Source::Gossip(peer, gossip) = source {
             self.judge(peer, gossip, judged);
             if let manager::Verdict::Orphan { parent } = verdict {

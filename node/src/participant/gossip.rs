@@ -22,7 +22,7 @@ impl<D: Database> Participant<D> {
         message: Gossip,
         now_ms: u64,
     ) -> Result<(), StoreError> {
-        if !self.peers.is_ready(&peer) || !self.allow(&peer, Kind::of_gossip(&message), now_ms) {
+        if !self.peers.is_heard(&peer) || !self.allow(&peer, Kind::of_gossip(&message), now_ms) {
             self.judge(peer, id, Verdict::Ignore);
             return Ok(());
         }

@@ -212,6 +212,14 @@ impl<D: Database> Participant<D> {
         Ok(())
     }
 
+    /// Headers of an epoch that still wait for their signature: a miner that comes back is asked again.
+    pub(super) fn unsigned(&self, epoch: Epoch) -> impl Iterator<Item = Work> {
+        let expires_ms = self.rounds.start_ms(Epoch(epoch.0 + 1)).unwrap_or(u64::MAX);
+        let waiting = self.templates.iter().filter(move |waiting| waiting.epoch == epoch);
+        waiting
+            .map(move |waiting| Work::Sign(Box::new(SignWork { header: waiting.template.header.clone(), expires_ms })))
+    }
+
     /// Takes a signature that was asked for: the block is complete, and goes the way of all blocks before it is told.
     ///
     /// # Errors

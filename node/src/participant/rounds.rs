@@ -68,7 +68,8 @@ impl Rounds {
     pub(super) fn would_rank(&self, epoch: Epoch, holder: &Holder) -> bool {
         let Some(round) = self.rounds.get(&epoch) else { return true };
         match round.holders.iter().find(|known| known.miner_key == holder.miner_key) {
-            Some(known) => holder.score < known.score,
+            // The same again: a miner hands it in anew where it had no answer.
+            Some(known) => holder.score <= known.score,
             None => round.holders.len() < RANKS || round.holders.iter().any(|known| holder.score < known.score),
         }
     }
@@ -221,7 +222,7 @@ mod tests {
         }
         assert!(!rounds.would_rank(EPOCH, &holder(4, 30)));
         assert!(rounds.would_rank(EPOCH, &holder(4, 29)));
-        assert!(!rounds.would_rank(EPOCH, &holder(1, 10)), "the same again");
+        assert!(rounds.would_rank(EPOCH, &holder(1, 10)), "the same again, by whom nobody answered");
         assert!(!rounds.would_rank(EPOCH, &holder(1, 11)), "a miner has one rank");
         assert!(rounds.would_rank(EPOCH, &holder(3, 29)));
         rounds.take(EPOCH, holder(4, 30));

@@ -36,7 +36,8 @@ impl<D: Database> Participant<D> {
         let now = self.epoch_at(now_ms);
         work.extend(self.known_groups(now).map(|(number, _)| self.group_work(number)));
         work.extend(self.epoch_work(now));
-        work.into_iter().collect()
+        work.extend(self.unsigned(now));
+        work
     }
 
     /// Tells what is new since the last time.

@@ -177,10 +177,8 @@ impl World {
     fn happen(&mut self, event: Event) {
         match event {
             Event::Input { to, life, input } if self.lives(to, life) => self.input(to, input),
-            Event::Wake { to, life } if self.lives(to, life) => {
-                if self.members[to].take_wake(self.now_ms) {
-                    self.input(to, Input::Tick);
-                }
+            Event::Wake { to, life } if self.lives(to, life) && self.members[to].take_wake(self.now_ms) => {
+                self.input(to, Input::Tick);
             }
             Event::Gossip { from, to, life, id, bytes } if self.lives(to, life) => self.hear(from, to, id, bytes),
             Event::Question { from, to, life, id, bytes } if self.lives(to, life) => {

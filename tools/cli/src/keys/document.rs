@@ -33,6 +33,7 @@ use crate::args::decode;
 /// `format` of a miner's keystore.
 pub(crate) const MINER_FORMAT: &str = "spacetime-keystore";
 /// `format` of an account's.
+#[cfg(feature = "node")]
 pub(crate) const ACCOUNT_FORMAT: &str = "spacetime-account";
 /// Its `version`.
 pub(crate) const VERSION: u32 = 1;
@@ -138,6 +139,7 @@ impl Sealed {
 }
 
 /// The `format` of a file that is none too long and says what it is; none if it does not.
+#[cfg(feature = "node")]
 pub(crate) fn format_of(bytes: &[u8]) -> Option<String> {
     let head: Head = Some(bytes).filter(|bytes| bytes.len() <= MAX_BYTES).map(serde_json::from_slice)?.ok()?;
     Some(head.format)

@@ -10,7 +10,9 @@ use blst::min_pk::SecretKey;
 use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
-use super::document::{Document, Hex, MAX_BYTES, MINER_FORMAT, Secret, format_of};
+#[cfg(feature = "node")]
+use super::document::format_of;
+use super::document::{Document, Hex, MAX_BYTES, MINER_FORMAT, Secret};
 use super::passphrase::Passphrase;
 use super::seal::{self, Cost, SealError};
 use crate::args::MinerKey;
@@ -99,6 +101,7 @@ pub(crate) fn read_kind<K: Kind<N>, const N: usize>(path: &Path) -> Result<Keyst
 }
 
 /// Whether a file says that it is a keystore of this kind.
+#[cfg(feature = "node")]
 pub(crate) fn is_kind<K: Kind<N>, const N: usize>(path: &Path) -> Result<bool, Failure> {
     Ok(format_of(&read_bytes(path)?).is_some_and(|format| format == K::FORMAT))
 }

@@ -85,9 +85,9 @@ fn tell(whereabouts: &Whereabouts, json: bool) -> Result<(), Failure> {
         return out::json(whereabouts);
     }
     for address in &whereabouts.listen {
-        out::line(&format!("peers {address}"))?;
+        out::line(format_args!("peers {address}"))?;
     }
-    whereabouts.rpc.iter().try_for_each(|address| out::line(&format!("http  http://{address}")))
+    whereabouts.rpc.iter().try_for_each(|address| out::line(format_args!("http  http://{address}")))
 }
 
 fn specification(config: &Config) -> Result<Specification, Failure> {

@@ -1,6 +1,6 @@
 //! A miner in the node's own process.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -140,7 +140,7 @@ impl Working {
     }
 }
 
-fn secret(path: &PathBuf, passphrase: &PassphraseFile) -> Result<bls::SecretKey, Failure> {
+fn secret(path: &Path, passphrase: &PassphraseFile) -> Result<bls::SecretKey, Failure> {
     let secret = store::read(path)?.open(|| passphrase.ask(path))?;
     let bytes = Zeroizing::new(secret.to_bytes());
     bls::SecretKey::from_bytes(&bytes).map_err(|error| Failure::damaged(format!("{}: {error}", path.display())))

@@ -147,7 +147,7 @@ fn ctrl_c_stops_all_of_it() {
 #[test]
 fn ctrl_c_before_it_has_begun_leaves_nothing_running() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut network = Network::start(folder.path(), &["--nodes", "3"]);
+    let mut network = Network::start(folder.path(), &[]);
     network.wait_for("progress");
     network.running.signal("-INT");
     let (code, errors) = network.end();

@@ -1,8 +1,8 @@
 //! `spacetime devnet`: a network of nodes and miners on this machine, each a process of its own, with real plots on disk.
 //!
-//! Keys, plots and genesis are made first ([`people`], [`plots`], [`genesis`]) in a folder ([`place`]); then the very
-//! program is started several times ([`process`], [`fleet`]) and asked over HTTP how it is ([`rpc`], [`follow`]). At the
-//! end all are stopped, and what they have left on disk is read ([`audit`]). [`play`] is all of it in its order.
+//! Keys, plots and genesis are made first (`people`, `plots`, `genesis`) in a folder (`place`); then the very
+//! program is started several times (`process`, `fleet`) and asked over HTTP how it is (`rpc`, `follow`). At the
+//! end all are stopped, and what they have left on disk is read (`audit`). `play` is all of it in its order.
 
 mod audit;
 mod blocks;

@@ -2,7 +2,7 @@
 //!
 //! * [`database`] is what the store asks of a database.
 //! * [`blocks`] keeps headers, bodies and their indices, [`versions`] the states.
-//! * [`mod@check`] walks all of it, [`archive`] is the file that blocks travel in.
+//! * [`mod@check`] walks all of it, [`archive`] is the file that blocks travel in, [`snapshot`] that of a whole state.
 //! * [`open`] makes a store, and looks whether one is whole.
 
 pub mod accounts;
@@ -15,7 +15,9 @@ pub mod memory;
 pub mod open;
 #[cfg(feature = "rocksdb")]
 pub mod rocks;
+pub mod snapshot;
 pub mod space;
+mod unfinished;
 pub mod versions;
 
 use std::sync::Arc;

@@ -139,6 +139,7 @@ struct Handed {
 #[derive(Clone, Copy, Debug)]
 struct Single {
     peer: PeerId,
+    asked_ms: u64,
     handed: bool,
 }
 
@@ -190,6 +191,8 @@ pub struct Sync {
     effects: Vec<SyncEffect>,
     meter: Meter,
     progress: Progress,
+    /// Whether anything has happened since the last poll.
+    is_stirred: bool,
     progressed: bool,
     progressed_ms: u64,
     wake_ms: Option<u64>,
@@ -205,6 +208,7 @@ impl Sync {
     /// A peer may be asked from now on. `tip` is where it says its best chain ends, `capabilities` what it can do
     /// (`CAPABLE_…`).
     pub fn peer_ready(&mut self, peer: PeerId, tip: Tip, capabilities: u32) {
+        self.is_stirred = true;
         if self.peers.len() < MAX_PEERS || self.peers.contains_key(&peer) {
             self.peers.insert(peer, Peer::new(tip, capabilities & CAPABLE_ARCHIVE != 0));
         }
@@ -212,6 +216,7 @@ impl Sync {
 
     /// A peer says where its best chain ends now.
     pub fn peer_tip(&mut self, peer: &PeerId, tip: Tip) {
+        self.is_stirred = true;
         if let Some(peer) = self.peers.get_mut(peer)
             && peer.claim != tip
         {
@@ -221,6 +226,7 @@ impl Sync {
 
     /// A peer is gone. What it was asked for is asked of others.
     pub fn peer_gone(&mut self, peer: &PeerId) {
+        self.is_stirred = true;
         self.peers.remove(peer);
         let gone: Vec<_> = self.questions.iter().filter(|(_, open)| open.peer == *peer).map(|(id, _)| *id).collect();
         for id in gone {
@@ -236,6 +242,7 @@ impl Sync {
 
     /// A block of `peer` stands on `parent`, which is not known: its headers are wanted.
     pub fn orphan(&mut self, peer: &PeerId, parent: &BlockId) {
+        self.is_stirred = true;
         if self.trunk.height_of(parent).is_some() {
             return;
         }
@@ -252,6 +259,7 @@ impl Sync {
 
     /// A peer answers, or does not.
     pub fn response(&mut self, peer: &PeerId, id: RequestId, result: Result<Response, RequestFailure>, now_ms: u64) {
+        self.is_stirred = true;
         if self.questions.get(&id).is_none_or(|question| question.peer != *peer) {
             return;
         }
@@ -299,6 +307,10 @@ impl Sync {
         }
         if let Some(peer) = self.peers.get_mut(peer) {
             let rest = now_ms + peer.failed();
+            if matches!(what, What::Headers { .. }) && peer.leaves() {
+                // It claims another branch, and does not show it.
+                peer.disbelieve(now_ms);
+            }
             match what {
                 What::Headers { .. } | What::Vouch { .. } => peer.headers_rest_ms = rest,
                 What::Blocks { .. } | What::Single { .. } => peer.blocks_rest_ms = rest,
@@ -308,15 +320,21 @@ impl Sync {
         }
         match what {
             What::Blocks { ids } => self.release(&ids),
-            What::Single { id } => {
-                self.singles.remove(&id);
-            }
+            What::Single { id } => self.forget_single(peer, &id),
             What::Headers { .. } | What::Vouch { .. } => {}
+        }
+    }
+
+    /// A block near the tip is not to be had from a peer.
+    fn forget_single(&mut self, peer: &PeerId, id: &BlockId) {
+        if self.singles.get(id).is_some_and(|single| single.peer == *peer && !single.handed) {
+            self.singles.remove(id);
         }
     }
 
     /// Headers of [`SyncEffect::VerifyHeaders`] were verified: results stand in their order.
     pub fn headers_verified(&mut self, batch: &HeaderBatch, results: Vec<Result<(), HeaderError>>) {
+        self.is_stirred = true;
         if self.survey_verified(batch, &results) {
             self.progressed = true;
             return;
@@ -346,6 +364,7 @@ impl Sync {
 
     /// What became of a block, wherever it came from.
     pub fn judged(&mut self, id: &BlockId, verdict: &Verdict) {
+        self.is_stirred = true;
         let handed = self.handed.remove(id);
         let single = self.singles.remove(id);
         self.progressed |= handed.is_some();
@@ -437,6 +456,7 @@ impl Sync {
         ids: &mut RequestIds,
         now_ms: u64,
     ) -> Result<Vec<SyncEffect>, StoreError> {
+        self.is_stirred = false;
         let spans = Spans::of(manager.parameters());
         self.meter.note(now_ms, manager.tip().height);
         self.expire(now_ms);
@@ -444,7 +464,7 @@ impl Sync {
             manager.condemn_header(id);
         }
         for peer in self.peers.values_mut() {
-            peer.claimed_ms.get_or_insert(now_ms);
+            peer.look_at_clock(now_ms);
         }
         self.drop_condemned(manager);
         self.trim(manager)?;
@@ -467,10 +487,11 @@ impl Sync {
         Ok(std::mem::take(&mut self.effects))
     }
 
-    /// When to poll if nothing happens before, Unix milliseconds.
+    /// When to poll if nothing happens before, Unix milliseconds: at once, where something has happened since the last
+    /// time.
     #[must_use]
     pub fn wake_ms(&self) -> Option<u64> {
-        self.wake_ms
+        if self.is_stirred { Some(0) } else { self.wake_ms }
     }
 
     /// How far it has come, as of the last poll.

@@ -146,15 +146,18 @@ fn random<const N: usize>() -> Result<[u8; N], StartError> {
     Ok(bytes)
 }
 
-fn peer_options(
+fn peer_options<D: Database>(
     config: &Config,
     identity: &Identity,
-    genesis: crate::chain::BlockId,
+    chain: &ChainManager<D>,
 ) -> Result<PeerOptions, StartError> {
     let settings = &config.peers;
     let parse =
         |text: &String| PeerAddress::parse(text).map_err(|source| StartError::Seed { text: text.clone(), source });
-    let archive = if config.store.keep_bodies.is_none() { CAPABLE_ARCHIVE } else { 0 };
+    // A store that began with a snapshot, or once kept fewer bodies, has not all of them.
+    let oldest_body = chain.store().oldest_body().map_err(manager::ManagerError::Store)?;
+    let has_all = config.store.keep_bodies.is_none() && oldest_body <= Height(1);
+    let archive = if has_all { CAPABLE_ARCHIVE } else { 0 };
     Ok(PeerOptions {
         capabilities: archive | CAPABLE_POOL,
         seeds: settings.seeds.iter().map(parse).collect::<Result<_, _>>()?,
@@ -166,7 +169,7 @@ fn peer_options(
         strict_local: settings.strict_local,
         upload_per_second: settings.upload_bytes_per_second,
         ban_ms: settings.ban_seconds.saturating_mul(1000),
-        ..PeerOptions::new(identity.peer_id(), genesis)
+        ..PeerOptions::new(identity.peer_id(), chain.genesis().id)
     })
 }
 
@@ -213,7 +216,7 @@ impl<D: Database + 'static> RunningNode<D> {
         let identity = Identity::from_secret(*read_or_make_secret(&data.node_key())?);
         let book = Book::load(&data.peers(), config.peers.strict_local)?;
         let book = book.unwrap_or(Book::new(random()?, config.peers.strict_local));
-        let peer_options = PeerOptions { software: software.clone(), ..peer_options(&config, &identity, genesis)? };
+        let peer_options = PeerOptions { software: software.clone(), ..peer_options(&config, &identity, &chain)? };
         let peers = Peers::new(peer_options, book, Tip::from(chain.tip()), random()?, now_ms());
         let network_options = network_options(&config, genesis, &peers, &software);
         let participant_options = Options { software: software.clone(), mine_alone, pool: limits(&config.pool) };

@@ -8,6 +8,7 @@
 //! two halves. Four levels of it make one stored [`Node`]. A node belongs to the version that made it: an update
 //! makes new nodes and names those it leaves [stale](TreeUpdate::stale), so that every version not pruned stays whole.
 
+mod build;
 mod check;
 mod hash;
 mod node;
@@ -18,6 +19,7 @@ mod update;
 
 use thiserror::Error;
 
+pub use build::{NotAscending, TreeBuilder};
 pub use check::{TreeTotals, check};
 pub use hash::{KeyHash, PLACEHOLDER, value_hash};
 pub use node::{Child, Internal, Leaf, Node};

@@ -157,9 +157,13 @@ impl<D: Database> Store<D> {
 
 /// Keeps a block, wherever it stands.
 pub(crate) fn put_block(batch: &mut Batch, header: &StoredHeader, body: &Body) {
-    let id = header.lineage.id;
-    batch.put(Column::Headers, id.0, encode(header));
-    batch.put(Column::Bodies, id.0, encode(body));
+    put_header(batch, header);
+    batch.put(Column::Bodies, header.lineage.id.0, encode(body));
+}
+
+/// Keeps a header alone.
+pub(crate) fn put_header(batch: &mut Batch, header: &StoredHeader) {
+    batch.put(Column::Headers, header.lineage.id.0, encode(header));
 }
 
 /// Forgets a block that stands beside the best chain.

@@ -25,6 +25,8 @@ pub(super) const GENESIS_KEY: &[u8] = b"genesis";
 pub(super) const TIP_KEY: &[u8] = b"tip";
 pub(super) const OLDEST_STATE_KEY: &[u8] = b"oldest_state";
 pub(super) const OLDEST_BODY_KEY: &[u8] = b"oldest_body";
+/// Is there while a snapshot is taken in, and as long as none was to its end.
+pub(super) const UNFINISHED_KEY: &[u8] = b"unfinished_snapshot";
 
 /// Why a store cannot be opened.
 #[derive(Debug, Error)]
@@ -46,6 +48,9 @@ pub enum OpenError {
     /// It holds nothing: whoever was to make it was interrupted.
     #[error("nothing is in it yet")]
     Empty,
+    /// A snapshot was not taken in to its end: whoever takes one in begins anew.
+    #[error("it holds part of a snapshot, which was not taken in to its end: import one again")]
+    Unfinished,
     /// It holds entries, but not those of a store.
     #[error("not a store: {missing} is missing")]
     NoStore {
@@ -85,6 +90,7 @@ impl<D: Database> Store<D> {
     pub(super) fn check_kind(&self, expected: &BlockId) -> Result<(), OpenError> {
         match self.meta::<u32>(FORMAT_KEY)? {
             None if self.is_empty()? => return Err(OpenError::Empty),
+            None if self.is_unfinished()? => return Err(OpenError::Unfinished),
             None => return Err(OpenError::NoStore { missing: "its format" }),
             Some(FORMAT) => {}
             Some(found) => return Err(OpenError::Newer { found }),
@@ -96,7 +102,12 @@ impl<D: Database> Store<D> {
         }
     }
 
-    fn is_empty(&self) -> Result<bool, StoreError> {
+    /// Whether it holds part of a snapshot.
+    pub(super) fn is_unfinished(&self) -> Result<bool, StoreError> {
+        Ok(self.database.get(Column::Meta, UNFINISHED_KEY)?.is_some())
+    }
+
+    pub(super) fn is_empty(&self) -> Result<bool, StoreError> {
         for column in Column::ALL {
             if self.database.first_from(column, &[])?.is_some() {
                 return Ok(false);

@@ -193,13 +193,18 @@ pub(crate) fn put_version(
 ) {
     let mut changed = Vec::with_capacity(changes.len());
     for (key, value) in changes {
-        let entry = value.as_ref().map_or_else(|| vec![0], |value| [&[1], &value[..]].concat());
-        batch.put(key.column(), versioned(key, version), entry);
+        put_value(batch, key, version, value.as_deref());
         changed.push(Changed { key: key.bytes(), replaced: replaced.get(key).copied(), removed: value.is_none() });
     }
     write_nodes(batch, update);
     let undo = Undo { changed, stale: update.stale.iter().map(NodeKey::encode).collect() };
     batch.put(Column::Undo, version.0.to_be_bytes(), encode(&undo));
+}
+
+/// Writes what a key holds since a version; none where that removed it.
+pub(crate) fn put_value(batch: &mut Batch, key: &StateKey, version: Height, value: Option<&[u8]>) {
+    let entry = value.map_or_else(|| vec![0], |value| [&[1], value].concat());
+    batch.put(key.column(), versioned(key, version), entry);
 }
 
 /// Removes the nodes of all versions above `version`.

@@ -224,8 +224,10 @@ impl Sync {
             }
             Body::Wanted if !entry.lacking.is_empty() => {
                 let (from, below) = (entry.from, entry.lineage.parent);
+                // Who has not all bodies may not have this one, and is not to blame.
                 if entry.lacking.contains(&from)
                     && let Some(peer) = self.peers.get_mut(&from)
+                    && peer.archive
                     && peer.asked_headers.is_none()
                     && now_ms >= peer.headers_rest_ms
                 {
@@ -310,17 +312,22 @@ impl Sync {
         for (id, peer) in self.peers.iter().filter(|(_, peer)| near(peer)) {
             let free = peer.asked_blocks < MAX_BLOCK_QUESTIONS_EACH && now_ms >= peer.blocks_rest_ms;
             let block = peer.claim.id;
-            if free && !self.singles.contains_key(&block) && !manager.is_condemned(&block) && !manager.holds(&block)? {
+            if free
+                && self.may_ask_single(&block, id, now_ms)
+                && !manager.is_condemned(&block)
+                && !manager.holds(&block)?
+            {
                 wanted.push((*id, block));
             }
         }
         for (peer, block) in wanted {
-            if self.singles.len() >= MAX_SINGLES || self.singles.contains_key(&block) {
+            let room = self.singles.len() < MAX_SINGLES || self.singles.contains_key(&block);
+            if !room || !self.may_ask_single(&block, &peer, now_ms) {
                 continue;
             }
             let Some(state) = self.peers.get_mut(&peer) else { continue };
             state.asked_blocks += 1;
-            self.singles.insert(block, Single { peer, handed: false });
+            self.singles.insert(block, Single { peer, asked_ms: now_ms, handed: false });
             let id = ids.next();
             let request = Request::Blocks(Capped::new(vec![block]).expect("one is not too many"));
             let deadline_ms = now_ms + BLOCKS_DEADLINE_MS;
@@ -331,9 +338,16 @@ impl Sync {
         Ok(())
     }
 
+    /// Whether a block near the tip was asked of nobody, or of another one who takes long.
+    fn may_ask_single(&self, block: &BlockId, peer: &PeerId, now_ms: u64) -> bool {
+        let late = |single: &Single| !single.handed && single.peer != *peer && now_ms >= single.asked_ms + HEDGE_MS;
+        self.singles.get(block).is_none_or(late)
+    }
+
     /// A block near the tip came, or not.
     pub(super) fn single_came(&mut self, peer: &PeerId, id: BlockId, mut blocks: Vec<Block>, now_ms: u64) {
-        let expected = self.singles.get(&id).is_some_and(|single| single.peer == *peer && !single.handed);
+        // Whoever was asked first may be faster than who was asked beside it.
+        let expected = self.singles.get(&id).is_some_and(|single| !single.handed);
         let offence = match blocks.pop() {
             // It has gone on, or keeps something back: headers tell.
             None => None,
@@ -341,13 +355,13 @@ impl Sync {
             Some(block) if !is_its_headers(&block) => Some(Offence::BadBlock),
             Some(block) => {
                 if expected {
-                    self.singles.insert(id, Single { peer: *peer, handed: true });
+                    self.singles.insert(id, Single { peer: *peer, asked_ms: now_ms, handed: true });
                     self.effects.push(SyncEffect::Blocks(vec![(*peer, block)]));
                 }
                 return;
             }
         };
-        self.singles.remove(&id);
+        self.forget_single(peer, &id);
         if let Some(offence) = offence {
             self.blame(peer, offence);
         }
@@ -368,6 +382,7 @@ impl Sync {
             _ => None,
         });
         let judges = self.judges_on.then_some(now_ms);
+        let singles = self.singles.values().map(|single| single.asked_ms + HEDGE_MS);
         let rests = self.peers.values().flat_map(|peer| {
             let rests = [peer.headers_rest_ms, peer.blocks_rest_ms];
             rests.into_iter().chain(peer.claimed_ms.map(|since| since + super::options::NEAR_TIP_MS))
@@ -375,7 +390,7 @@ impl Sync {
         let compare_ms = self.options.compare_ms;
         let compared = self.peers.values().filter_map(|peer| peer.unknown.map(|(since, _)| since + compare_ms));
         let stall = (!self.trunk.is_empty()).then_some(self.progressed_ms + super::STALL_MS);
-        let all = deadlines.chain(hedges).chain(rests).chain(head).chain(stall).chain(compared);
+        let all = deadlines.chain(hedges).chain(singles).chain(rests).chain(head).chain(stall).chain(compared);
         all.filter(|at| *at > now_ms).chain(judges).min()
     }
 }

@@ -257,7 +257,7 @@ impl Sync {
         self.survey = None;
         self.forget_leader();
         if let Some(state) = self.peers.get_mut(peer) {
-            state.disbelieved = Some(state.claim.id);
+            state.disbelieve(now_ms);
         }
         match offence {
             Some(offence) => self.wrong(peer, offence, now_ms),

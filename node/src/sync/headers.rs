@@ -238,7 +238,7 @@ impl Sync {
         if state.doubts >= 2 {
             tracing::warn!(%peer, claimed = %claim.weight, shown = %weight, "a peer claimed a heavier chain than it shows");
             state.doubts = 0;
-            state.disbelieved = Some(claim.id);
+            state.disbelieve(now_ms);
             self.blame(peer, Offence::Overstated);
         }
         self.rest(peer, rest, now_ms);
@@ -325,9 +325,8 @@ impl Sync {
     /// What is believed of the trunk.
     fn trunk_weight(&self) -> Weight {
         let known = self.trunk.entries.back().map_or(Weight::ZERO, |entry| entry.lineage.weight);
-        let believed = |(peer, claim): &(PeerId, Tip)| {
-            self.peers.get(peer).is_some_and(|peer| peer.disbelieved != Some(claim.id)).then_some(claim.weight)
-        };
+        let believed =
+            |(peer, claim): &(PeerId, Tip)| self.peers.get(peer).is_some_and(Peer::is_believed).then_some(claim.weight);
         self.trunk.leader.as_ref().and_then(believed).map_or(known, |claimed| claimed.max(known))
     }
 
@@ -348,7 +347,7 @@ impl Sync {
             // It was honest about headers; who served the block that broke a rule has paid.
             HeaderStop::Refused(_) => {
                 if let Some(peer) = self.peers.get_mut(peer) {
-                    peer.disbelieved = Some(peer.claim.id);
+                    peer.disbelieve(now_ms);
                 }
                 self.rest(peer, APART_MS, now_ms);
             }
@@ -481,7 +480,7 @@ impl Sync {
                 continue;
             }
             let leads = self.trunk.leader.is_some_and(|(leader, _)| leader == *id);
-            let rank = (peer.claim.weight, leads, u64::MAX - peer.us_per_block);
+            let rank = (peer.is_reliable(), peer.claim.weight, leads, u64::MAX - peer.us_per_block);
             if best.as_ref().is_some_and(|(other, _)| *other >= rank) {
                 continue;
             }

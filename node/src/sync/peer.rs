@@ -1,6 +1,6 @@
 //! What is known of a peer, as far as catching up is concerned.
 
-use super::options::{MAX_REST_MS, REST_MS};
+use super::options::{APART_MS, MAX_REST_MS, REST_MS};
 use crate::chain::{BlockId, Height};
 use crate::network::message::Tip;
 use crate::participant::RequestId;
@@ -31,7 +31,13 @@ pub(super) struct Peer {
     /// Answers in a row that ended below what it had claimed.
     pub doubts: u32,
     /// A claim of it that was not true.
-    pub disbelieved: Option<BlockId>,
+    disbelieved: Option<BlockId>,
+    /// No claim of it is believed before.
+    distrusted_ms: u64,
+    /// Claims of it that were not true.
+    lies: u32,
+    /// Whether its claim may be true, as of the last poll.
+    is_believed: bool,
     /// Height of the highest header that it showed since it claimed what it claims.
     pub shown: Height,
     /// When it was last asked whether its branch is the one that is followed.
@@ -72,6 +78,9 @@ impl Peer {
             look: false,
             doubts: 0,
             disbelieved: None,
+            distrusted_ms: 0,
+            lies: 0,
+            is_believed: true,
             shown: Height(0),
             probed_ms: None,
             cursor: None,
@@ -84,7 +93,26 @@ impl Peer {
 
     /// Whether its claim may be true, as far as is known.
     pub(super) fn is_believed(&self) -> bool {
-        !self.is_out && self.disbelieved != Some(self.claim.id)
+        self.is_believed && !self.is_out
+    }
+
+    /// Takes note of the clock.
+    pub(super) fn look_at_clock(&mut self, now_ms: u64) {
+        self.claimed_ms.get_or_insert(now_ms);
+        self.is_believed = self.disbelieved != Some(self.claim.id) && now_ms >= self.distrusted_ms;
+    }
+
+    /// What it claims is not so: nor is what it claims next, for a while.
+    pub(super) fn disbelieve(&mut self, now_ms: u64) {
+        self.disbelieved = Some(self.claim.id);
+        self.distrusted_ms = now_ms + (APART_MS << self.lies.min(4));
+        self.lies += 1;
+        self.is_believed = false;
+    }
+
+    /// Whether it gave what it was asked for last.
+    pub(super) fn is_reliable(&self) -> bool {
+        self.failures == 0
     }
 
     /// How far its chain is that which is followed was seen.

@@ -66,7 +66,11 @@ fn specification() -> Arc<Specification> {
 
 impl Network {
     pub(crate) fn new(seed: u64) -> Self {
-        let database = Arc::new(MemoryDatabase::new());
+        Self::over(Arc::new(MemoryDatabase::new()), seed)
+    }
+
+    /// A node that goes on from what is there.
+    pub(crate) fn over(database: Arc<MemoryDatabase>, seed: u64) -> Self {
         let manager = ChainManager::open(specification(), database.clone(), [3; 32], Options::default()).unwrap();
         Self {
             // Long after every block, so that the initial sync lasts.

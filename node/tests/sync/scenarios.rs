@@ -1,6 +1,14 @@
 //! One kind of trouble each, and all of them together.
 
+use std::sync::Arc;
+
+use spacetime_node::chain::{BlockId, Capped, Height};
+use spacetime_node::manager::{ChainManager, Options};
+use spacetime_node::network::message::{GetHeaders, Response};
 use spacetime_node::network::offence::Offence;
+use spacetime_node::store::MemoryDatabase;
+use spacetime_node::store::snapshot::{SnapshotReader, export};
+use spacetime_node::sync::serve;
 use spacetime_node::testing::Random;
 
 use crate::network::Network;
@@ -9,11 +17,12 @@ use crate::world::{BLOCKS, WORLD};
 
 const MINUTE_MS: u64 = 60_000;
 
-/// The seeds of a test, or the one that is asked for.
+/// The seeds of a test, the one that `SYNC_SEED` asks for, or as many times more as `SYNC_TIMES` says.
 fn seeds(count: u64) -> Vec<u64> {
-    match std::env::var("SYNC_SEED") {
-        Ok(seed) => vec![seed.parse().expect("SYNC_SEED is a number")],
-        Err(_) => (0..count).collect(),
+    let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
+    match number("SYNC_SEED") {
+        Some(seed) => vec![seed],
+        None => (0..count * number("SYNC_TIMES").unwrap_or(1)).collect(),
     }
 }
 
@@ -234,6 +243,79 @@ fn an_orphan_shows_that_there_is_more() {
     network.gossip(10, peer, WORLD.trunk.last().unwrap());
     network.run(MINUTE_MS, |network| network.manager.tip().height.0 >= 16);
     assert!(network.manager.tip().height.0 >= 16, "{:?}", network.sync.progress());
+}
+
+#[test]
+fn it_goes_on_from_a_snapshot() {
+    let (specification, chain) = (&WORLD.fabric.specification, &WORLD.trunk);
+    let now_ms = 4_000_000_000_000;
+    let mut source = ChainManager::open(
+        Arc::new(specification.clone()),
+        Arc::<MemoryDatabase>::default(),
+        [1; 32],
+        Options::default(),
+    )
+    .unwrap();
+    source.submit(chain[..60].iter().map(|id| WORLD.block(id).clone()), now_ms).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.snapshot");
+    let head = export(source.store(), &WORLD.fabric.genesis_id(), Height(60), &path, |_| true).unwrap();
+    let database = Arc::new(MemoryDatabase::new());
+    let file = std::fs::File::open(&path).unwrap();
+    let snapshot = SnapshotReader::open(file, "a.snapshot").unwrap();
+    snapshot.import(specification, head.block, &database, |_| true).unwrap();
+
+    for seed in seeds(3) {
+        let mut network = Network::over(Arc::new(database.reopened()), seed);
+        network.join(0, MockPeer::new(Kind::Honest, WORLD.far_fork.clone(), 10));
+        network.join(0, honest());
+        catch_up(&mut network, MINUTE_MS, seed);
+        assert_eq!(network.blocks_sent, BLOCKS - 60, "nothing below it is asked for");
+        assert!(network.offences.is_empty());
+    }
+}
+
+#[test]
+fn what_is_served_is_the_best_chain_within_bounds() {
+    let (fabric, chain) = (&WORLD.fabric, &WORLD.trunk);
+    let mut manager = ChainManager::open(
+        Arc::new(fabric.specification.clone()),
+        Arc::<MemoryDatabase>::default(),
+        [1; 32],
+        Options::default(),
+    )
+    .unwrap();
+    let side = WORLD.near_fork.iter().filter(|id| !chain.contains(id));
+    manager.submit(chain.iter().chain(side.clone()).map(|id| WORLD.block(id).clone()), 4_000_000_000_000).unwrap();
+    let store = manager.store();
+    let genesis = fabric.genesis_id();
+    let headers = |locator: Vec<BlockId>, limit| match serve::headers(
+        store,
+        &GetHeaders { locator: Capped::new(locator).unwrap(), limit },
+    )
+    .unwrap()
+    {
+        Response::Headers(headers) => Some(headers.iter().map(|proved| proved.header.id()).collect::<Vec<_>>()),
+        Response::Refused => None,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(headers(vec![genesis], 5).unwrap(), chain[..5]);
+    assert_eq!(headers(vec![genesis], u32::MAX).unwrap(), *chain, "the whole of it, for it is short");
+    assert_eq!(headers(vec![chain[30], chain[10], genesis], 3).unwrap(), chain[31..34]);
+    assert_eq!(headers(vec![chain[chain.len() - 1], genesis], 3).unwrap(), []);
+    assert_eq!(headers(vec![genesis], 0).unwrap(), []);
+    // What stands beside the best chain is no place to begin at, nor what is unknown.
+    let beside = *side.clone().next().unwrap();
+    assert_eq!(headers(vec![beside, BlockId([7; 32]), chain[2]], 1).unwrap(), chain[3..4]);
+    assert_eq!(headers(vec![beside, BlockId([7; 32])], 1), None);
+    assert_eq!(headers(Vec::new(), 1), None);
+
+    let blocks = |ids: &[BlockId]| match serve::blocks(store, ids).unwrap() {
+        Response::Blocks(blocks) => blocks.iter().map(spacetime_node::chain::Block::id).collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(blocks(&chain[3..9]), chain[3..9]);
+    assert_eq!(blocks(&[chain[5], beside, BlockId([7; 32]), genesis, chain[2]]), [chain[5], chain[2]]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `spacetime node`: the chain that a node keeps.
 
+mod checkpoint;
 mod config;
 mod db;
 mod run;
@@ -16,6 +17,12 @@ pub enum Verb {
     Run(Box<run::RunVerb>),
     /// Prints what file, environment and flags come to, as a configuration file.
     Config(Box<config::ConfigVerb>),
+    /// Writes the state after one block to a file, and begins a store with one, while no node runs.
+    Checkpoint {
+        /// What is to be done.
+        #[command(subcommand)]
+        verb: checkpoint::Verb,
+    },
     /// Looks after the blocks and states that a node keeps, while no node runs.
     Db {
         /// What is to be done.
@@ -32,6 +39,7 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Run(node) => node.run(),
         Verb::Config(config) => config.run(),
+        Verb::Checkpoint { verb } => checkpoint::run(verb),
         Verb::Db { verb } => db::run(verb),
     }
 }

@@ -1,6 +1,5 @@
 //! Writing a stretch of the best chain to a file.
 
-use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -9,6 +8,7 @@ use thiserror::Error;
 
 use super::{ArchiveHead, ArchiveWriter};
 use crate::chain::{BlockId, Height};
+use crate::store::unfinished::Unfinished;
 use crate::store::{Column, Database, Store, StoreError};
 
 /// Why blocks were not written.
@@ -69,7 +69,8 @@ pub fn export<D: Database>(
     if first < oldest {
         return Err(ExportError::Pruned { first, oldest });
     }
-    let unfinished = Unfinished::create(path)?;
+    let failed = |(path, source)| ExportError::Io { path, source };
+    let unfinished = Unfinished::create(path).map_err(failed)?;
     let io = |source| ExportError::Io { path: unfinished.path.clone(), source };
     let head = ArchiveHead { genesis: *genesis, first, last };
     let mut archive = ArchiveWriter::begin(BufWriter::with_capacity(1 << 20, &unfinished.file), &head).map_err(io)?;
@@ -85,38 +86,5 @@ pub fn export<D: Database>(
     let mut writer = archive.finish().map_err(io)?;
     writer.flush().map_err(io)?;
     drop(writer);
-    unfinished.finish(path)
-}
-
-/// A file under a name of its own, which goes with it unless it is finished.
-struct Unfinished {
-    file: File,
-    path: PathBuf,
-    keep: bool,
-}
-
-impl Unfinished {
-    fn create(path: &Path) -> Result<Self, ExportError> {
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(".tmp");
-        let path = path.with_file_name(name);
-        let file = File::create(&path).map_err(|source| ExportError::Io { path: path.clone(), source })?;
-        Ok(Self { file, path, keep: false })
-    }
-
-    fn finish(mut self, path: &Path) -> Result<(), ExportError> {
-        self.file.sync_all().map_err(|source| ExportError::Io { path: self.path.clone(), source })?;
-        fs::rename(&self.path, path).map_err(|source| ExportError::Io { path: path.to_owned(), source })?;
-        self.keep = true;
-        Ok(())
-    }
-}
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        if !self.keep {
-            // If it stays, whoever exports again overwrites it.
-            let _ = fs::remove_file(&self.path);
-        }
-    }
+    unfinished.finish(path).map_err(failed)
 }

@@ -5,7 +5,7 @@ mod export;
 pub(super) mod fail;
 mod import;
 pub(super) mod open;
-mod progress;
+pub(super) mod progress;
 mod rewind;
 mod stats;
 

@@ -22,7 +22,7 @@ fn store_code(error: &StoreError) -> Code {
 
 fn open_code(error: &OpenError) -> Code {
     match error {
-        OpenError::Newer { .. } | OpenError::Empty => Code::Failed,
+        OpenError::Newer { .. } | OpenError::Empty | OpenError::Unfinished => Code::Failed,
         OpenError::OtherChain { .. } => Code::Usage,
         OpenError::NoStore { .. } | OpenError::Tip { .. } => Code::Damaged,
         OpenError::Store(error) => store_code(error),

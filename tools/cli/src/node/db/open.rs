@@ -24,7 +24,7 @@ const FOLDER: &str = "chain";
 
 /// Which chain, and where it is kept.
 #[derive(Debug, Args)]
-pub(super) struct Place {
+pub(in crate::node) struct Place {
     /// The node's folder; its database is the folder `chain` in it.
     #[arg(long, value_name = "DIR")]
     pub(super) data: PathBuf,
@@ -49,7 +49,7 @@ enum Network {
 
 /// Room that is left to others.
 #[derive(Debug, Args)]
-pub(super) struct Room {
+pub(in crate::node) struct Room {
     /// Stops before less than this is free on the disk.
     #[arg(long, value_name = "SIZE", value_parser = size, default_value_t = Size { bytes: KEEP_FREE_BYTES })]
     free_space: Size,
@@ -70,7 +70,7 @@ impl Place {
     }
 
     /// The specification with the block that it makes.
-    pub(super) fn chain(&self) -> Result<(Specification, GenesisBlock), Failure> {
+    pub(in crate::node) fn chain(&self) -> Result<(Specification, GenesisBlock), Failure> {
         let specification = self.specification()?;
         let genesis = genesis(&specification).map_err(|error| {
             let name = self.chain.as_deref().unwrap_or(Path::new("specification"));
@@ -80,12 +80,12 @@ impl Place {
     }
 
     /// Where the database is.
-    pub(super) fn folder(&self) -> PathBuf {
+    pub(in crate::node) fn folder(&self) -> PathBuf {
         self.data.join(FOLDER)
     }
 
     /// Opens a database that is there.
-    pub(super) fn database(&self) -> Result<RocksDatabase, Failure> {
+    pub(in crate::node) fn database(&self) -> Result<RocksDatabase, Failure> {
         self.open(RocksOptions { create: false, sync: true })
     }
 
@@ -124,6 +124,14 @@ impl Place {
         let database = self.open(RocksOptions { create: true, sync: false })?;
         let database = self.guard(database, room);
         Ok((self.manage(specification, Arc::clone(&database), options)?, database))
+    }
+
+    /// Opens a database, or makes one. Batches do not wait for the disk: [`RocksDatabase::set_sync`] puts them there.
+    pub(in crate::node) fn database_for_import(&self, room: &Room) -> Result<Arc<Guarded>, Failure> {
+        let folder = self.folder();
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        let database = self.open(RocksOptions { create: true, sync: false })?;
+        Ok(self.guard(database, room))
     }
 
     fn guard(&self, database: RocksDatabase, room: &Room) -> Arc<Guarded> {

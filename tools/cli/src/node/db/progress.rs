@@ -18,7 +18,7 @@ const UNCOUNTED: &str = "{msg}  {human_pos}  {per_sec}  {elapsed}";
 
 /// Shows how far it is.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(in crate::node) struct Progress {
     bar: Option<ProgressBar>,
     json: bool,
     doing: &'static str,
@@ -40,7 +40,7 @@ fn style(template: &str) -> ProgressStyle {
 }
 
 impl Progress {
-    pub(super) fn new(json: bool) -> Self {
+    pub(in crate::node) fn new(json: bool) -> Self {
         let terminal = std::io::stderr().is_terminal() && tracing::enabled!(tracing::Level::WARN);
         let bar = (terminal && !json).then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
@@ -51,7 +51,7 @@ impl Progress {
     }
 
     /// Something begins, with so much to do where that is known.
-    pub(super) fn begin(&mut self, doing: &'static str, total: Option<u64>) {
+    pub(in crate::node) fn begin(&mut self, doing: &'static str, total: Option<u64>) {
         (self.doing, self.done, self.total) = (doing, 0, total);
         if let Some(bar) = &self.bar {
             bar.set_style(style(if total.is_some() { COUNTED } else { UNCOUNTED }));
@@ -63,7 +63,7 @@ impl Progress {
     }
 
     /// So much of it is done.
-    pub(super) fn advance(&mut self, by: u64) {
+    pub(in crate::node) fn advance(&mut self, by: u64) {
         self.done = self.done.saturating_add(by);
         if let Some(bar) = &self.bar {
             bar.set_position(self.done);

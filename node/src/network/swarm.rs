@@ -80,7 +80,7 @@ pub struct NetworkOptions {
     pub nat: bool,
     /// Asks the router for a way in.
     pub upnp: bool,
-    /// Is a relay for others.
+    /// Is a relay for others, at its external addresses; without [`NetworkOptions::nat`] at all it listens on.
     pub relay: bool,
     /// Takes no further connection while the process has more memory, bytes.
     pub max_memory_bytes: Option<usize>,
@@ -174,6 +174,10 @@ impl Network {
             waiting.push((listener, text.clone()));
         }
         let addresses = listening(&mut swarm, waiting).await?;
+        if options.relay && !options.nat {
+            // A relay says where it is to those that wait there; nobody else will find out.
+            swarm.listeners().cloned().collect::<Vec<_>>().into_iter().for_each(|own| swarm.add_external_address(own));
+        }
         for text in &options.relays {
             let circuit = parse(text)?.with(libp2p::multiaddr::Protocol::P2pCircuit);
             swarm.listen_on(circuit).map_err(|error| listen_error(text, &error))?;

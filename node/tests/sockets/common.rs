@@ -62,6 +62,7 @@ pub(crate) struct Node {
     pub(crate) id: PeerId,
     pub(crate) network: Network,
     requests: u64,
+    passed_over: Vec<Input>,
 }
 
 impl Node {
@@ -71,7 +72,7 @@ impl Node {
         options.listen = listen.iter().map(ToString::to_string).collect();
         change(&mut options);
         let network = soon("a start", Network::start(&identity, &options)).await.expect("it starts");
-        Self { id: identity.peer_id(), network, requests: 0 }
+        Self { id: identity.peer_id(), network, requests: 0, passed_over: Vec::new() }
     }
 
     pub(crate) fn address(&self) -> String {
@@ -82,14 +83,21 @@ impl Node {
         soon("room for a command", self.network.commands.send(command)).await.expect("it runs");
     }
 
-    /// What happens next that `wanted` wants; all else is passed over.
-    pub(crate) async fn wait<T>(&mut self, what: &str, mut wanted: impl FnMut(Input) -> Option<T>) -> T {
+    /// What happened, or happens next, that `wanted` wants. All else is kept for who waits for that.
+    pub(crate) async fn wait<T>(&mut self, what: &str, mut wanted: impl FnMut(&Input) -> Option<T>) -> T {
+        for at in 0..self.passed_over.len() {
+            if let Some(found) = wanted(&self.passed_over[at]) {
+                self.passed_over.remove(at);
+                return found;
+            }
+        }
         let next = async {
             loop {
                 let input = self.network.inputs.next().await.expect("it runs");
-                if let Some(found) = wanted(input) {
+                if let Some(found) = wanted(&input) {
                     return found;
                 }
+                self.passed_over.push(input);
             }
         };
         soon(what, next).await
@@ -108,7 +116,7 @@ impl Node {
 
     pub(crate) async fn asked(&mut self) -> (PeerId, Ticket, Request) {
         self.wait("a question", |input| match input {
-            Input::Request { peer, ticket, request } => Some((peer, ticket, request)),
+            Input::Request { peer, ticket, request } => Some((*peer, *ticket, request.clone())),
             _ => None,
         })
         .await
@@ -116,7 +124,7 @@ impl Node {
 
     pub(crate) async fn answered(&mut self, wanted: RequestId) -> Result<Response, RequestFailure> {
         self.wait("an answer", |input| match input {
-            Input::Response { id, result, .. } if id == wanted => Some(result),
+            Input::Response { id, result, .. } if *id == wanted => Some(result.clone()),
             _ => None,
         })
         .await
@@ -124,7 +132,7 @@ impl Node {
 
     pub(crate) async fn said(&mut self) -> (PeerId, GossipId, Gossip) {
         self.wait("a gossip", |input| match input {
-            Input::Gossip { peer, id, message } => Some((peer, id, message)),
+            Input::Gossip { peer, id, message } => Some((*peer, *id, message.clone())),
             _ => None,
         })
         .await
@@ -132,7 +140,7 @@ impl Node {
 
     pub(crate) async fn connected(&mut self) -> (PeerId, String, bool) {
         self.wait("a connection", |input| match input {
-            Input::Connected { peer, address, outbound } => Some((peer, address, outbound)),
+            Input::Connected { peer, address, outbound } => Some((*peer, address.clone(), *outbound)),
             _ => None,
         })
         .await

@@ -5,5 +5,6 @@
 
 mod common;
 mod doors;
+mod finding;
 mod rogue;
 mod talk;

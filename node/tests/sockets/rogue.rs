@@ -116,10 +116,11 @@ impl Rogue {
         let mut rogue = Self { swarm, node: id };
         rogue.until(|event| matches!(event, SwarmEvent::ConnectionEstablished { .. }).then_some(())).await;
         let own = rogue.id();
+        assert_eq!(rogue.while_(node.connected()).await.0, own);
         rogue.send(framed(&borsh::to_vec(&Request::Hello(hello())).expect("memory")));
-        let (ticket, _) = rogue
+        let ticket = rogue
             .while_(node.wait("HELLO", |input| match input {
-                Input::Request { peer, ticket, request } if peer == own => Some((ticket, request)),
+                Input::Request { peer, ticket, .. } if *peer == own => Some(*ticket),
                 _ => None,
             }))
             .await;
@@ -193,7 +194,7 @@ fn framed(bytes: &[u8]) -> Vec<u8> {
 
 async fn offence(node: &mut Node, of: PeerId) -> Offence {
     node.wait("the offence", |input| match input {
-        Input::Offence { peer, offence } if peer == of => Some(offence),
+        Input::Offence { peer, offence } if *peer == of => Some(*offence),
         _ => None,
     })
     .await
@@ -246,8 +247,10 @@ async fn answers_that_are_none_are_offences() {
         let mut found = None;
         let both = node.wait("the offence and the failure", |input| {
             match input {
-                Input::Offence { offence, .. } => found = Some(offence),
-                Input::Response { id: answered, result, .. } if answered == id => return Some((result, found)),
+                Input::Offence { offence, .. } => found = Some(*offence),
+                Input::Response { id: answered, result, .. } if *answered == id => {
+                    return Some((result.clone(), found));
+                }
                 _ => {}
             }
             None

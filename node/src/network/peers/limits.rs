@@ -136,6 +136,14 @@ impl Peers {
         allowed
     }
 
+    /// Whether a gossip is to be looked at: it is within its sender's limit, and that has said HELLO. Of who has left
+    /// meanwhile too, but for transactions: a message that is ignored is known, and not taken from others any more, so
+    /// nobody must be able to make it so by leaving quickly.
+    pub fn allow_gossip(&mut self, id: &PeerId, gossip: &Gossip, now_ms: u64) -> bool {
+        let kind = Kind::of_gossip(gossip);
+        if self.peers.contains_key(id) { self.allow(id, kind, now_ms) } else { kind != Kind::Transaction }
+    }
+
     /// Bytes of an answer to GET_HEADERS, GET_BLOCK or TX_POOL_REQUEST went to a peer.
     pub fn sent(&mut self, _id: &PeerId, bytes: usize, now_ms: u64) {
         self.counters.sent_bytes += bytes as u64;

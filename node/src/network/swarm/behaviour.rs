@@ -4,12 +4,13 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use libp2p::connection_limits::ConnectionLimits;
+use libp2p::core::transport::dummy::DummyTransport;
 use libp2p::kad::store::{MemoryStore, MemoryStoreConfig};
 use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::swarm::{NetworkBehaviour, StreamProtocol, Swarm};
 use libp2p::{
-    SwarmBuilder, autonat, connection_limits, dcutr, identify, kad, mdns, memory_connection_limits, noise, ping, relay,
-    request_response, tcp, upnp, yamux,
+    SwarmBuilder, autonat, connection_limits, dcutr, dns, identify, kad, mdns, memory_connection_limits, noise, ping,
+    relay, request_response, tcp, upnp, yamux,
 };
 
 use super::codec::FrameCodec;
@@ -34,6 +35,11 @@ const MAX_PER_PEER: u32 = 3;
 const SLACK: u32 = 8;
 /// Records that others may put down here: none is needed.
 const MAX_RECORDS: usize = 16;
+/// What goes through this node's relay for two others: enough to keep up with a chain's tip, while they look for a
+/// straight way.
+const CIRCUIT_BYTES: u64 = 256 << 20;
+/// And for how long.
+const CIRCUIT: Duration = Duration::from_secs(3600);
 /// Connections stay until somebody ends them.
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
@@ -63,29 +69,44 @@ pub(super) fn protocol(genesis: &BlockId, name: &str) -> StreamProtocol {
     StreamProtocol::try_from_owned(name).expect("it begins with a slash")
 }
 
+/// What is the same whichever way names are looked up.
+macro_rules! finish {
+    ($builder:expr, $options:expr) => {
+        $builder
+            .with_relay_client(noise::Config::new, multiplexer)
+            .map_err(|error| NetworkError::Transport(error.to_string()))?
+            .with_behaviour(|key, relayed| parts(key, relayed, $options))
+            .map_err(|error| NetworkError::Transport(error.to_string()))?
+            .with_swarm_config(|config| {
+                config.with_idle_connection_timeout(FOREVER).with_max_negotiating_inbound_streams(MAX_STREAMS)
+            })
+            .with_connection_timeout(HANDSHAKE)
+            .build()
+    };
+}
+
 /// A node of libp2p, which listens nowhere yet.
 pub(super) fn build(identity: &Identity, options: &NetworkOptions) -> Result<Swarm<Behaviour>, NetworkError> {
-    let other = |error: &dyn std::fmt::Display| NetworkError::Transport(error.to_string());
-    let swarm = SwarmBuilder::with_existing_identity(identity.keypair())
+    let transports = SwarmBuilder::with_existing_identity(identity.keypair())
         .with_tokio()
         .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, multiplexer)
-        .map_err(|error| other(&error))?
+        .map_err(|error| NetworkError::Transport(error.to_string()))?
         .with_quic_config(|mut config| {
             config.max_concurrent_stream_limit = MAX_STREAMS as u32;
             config
-        })
-        .with_dns()
-        .map_err(|error| other(&error))?
-        .with_relay_client(noise::Config::new, multiplexer)
-        .map_err(|error| other(&error))?
-        .with_behaviour(|key, relayed| parts(key, relayed, options))
-        .map_err(|error| other(&error))?
-        .with_swarm_config(|config| {
-            config.with_idle_connection_timeout(FOREVER).with_max_negotiating_inbound_streams(MAX_STREAMS)
-        })
-        .with_connection_timeout(HANDSHAKE)
-        .build();
-    Ok(swarm)
+        });
+    // A machine without a name server may still have a network, if only its own.
+    match dns::tokio::Transport::system(DummyTransport::<()>::new()) {
+        Ok(_) => {
+            let named = transports.with_dns().map_err(|error| NetworkError::Transport(error.to_string()))?;
+            Ok(finish!(named, options))
+        }
+        Err(error) => {
+            tracing::warn!(%error, "no name server: addresses with names cannot be dialled");
+            let nameless = transports.with_dns_config(dns::ResolverConfig::default(), dns::ResolverOpts::default());
+            Ok(finish!(nameless, options))
+        }
+    }
 }
 
 /// Streams in one TCP connection.
@@ -135,9 +156,13 @@ fn parts(
         reach_of_others: options.nat.then(autonat::v2::server::Behaviour::default).into(),
         upnp: options.upnp.then(upnp::tokio::Behaviour::default).into(),
         relayed,
-        relay: options.relay.then(|| relay::Behaviour::new(own, relay::Config::default())).into(),
+        relay: options.relay.then(|| relay::Behaviour::new(own, relay_config())).into(),
         punch: dcutr::Behaviour::new(own),
     })
+}
+
+fn relay_config() -> relay::Config {
+    relay::Config { max_circuit_bytes: CIRCUIT_BYTES, max_circuit_duration: CIRCUIT, ..relay::Config::default() }
 }
 
 /// Kademlia, for finding peers: nobody may store anything, and a search is made when it is asked for.

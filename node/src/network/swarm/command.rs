@@ -88,3 +88,28 @@ impl Command {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn effects_of_the_network_are_commands() {
+        let peer = PeerId([1; 32]);
+        let asked = Effect::Request { peer, id: RequestId(7), request: Request::Pool, deadline_ms: 1500 };
+        let Ok(Command::Request { timeout, .. }) = Command::of(asked, 1000) else { panic!("a question") };
+        assert_eq!(timeout, Duration::from_millis(500));
+        // What is over has no time.
+        let late = Effect::Request { peer, id: RequestId(7), request: Request::Pool, deadline_ms: 1500 };
+        assert!(matches!(Command::of(late, 9999), Ok(Command::Request { timeout: Duration::ZERO, .. })));
+        for (why, banned) in [(Refused::Full, None), (Refused::Banned(9), Some(9)), (Refused::Silent, None)] {
+            let Ok(Command::Disconnect { banned_until_ms, .. }) = Command::of(Effect::Disconnect { peer, why }, 0)
+            else {
+                panic!("an end")
+            };
+            assert_eq!(banned_until_ms, banned);
+        }
+        let other = Command::of(Effect::VerifyBlocks(Vec::new()), 0).expect_err("another's");
+        assert!(matches!(*other, Effect::VerifyBlocks(_)));
+    }
+}

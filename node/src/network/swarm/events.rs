@@ -29,6 +29,10 @@ const MAX_ADDRESSES: usize = 8;
 
 impl Runner {
     pub(super) fn event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        if matches!(event, SwarmEvent::IncomingConnectionError { .. } | SwarmEvent::OutgoingConnectionError { .. }) {
+            let refused = self.swarm.behaviour().gate.refused();
+            self.counters.refused.store(refused, Ordering::Relaxed);
+        }
         match event {
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, num_established, .. } => {
                 if let Some(peer) = from_libp2p(&peer_id) {
@@ -157,6 +161,7 @@ impl Runner {
                 && info.protocols.contains(&protocol(&genesis, "kademlia"))
             {
                 kademlia.add_address(peer, address.clone());
+                self.search_soon();
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::net::IpAddr;
+use std::num::NonZeroUsize;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,17 +14,24 @@ use libp2p::swarm::{
     THandler, THandlerInEvent, THandlerOutEvent, ToSwarm, dummy,
 };
 use libp2p::{Multiaddr, PeerId as Libp2pId};
+use lru::LruCache;
 use thiserror::Error;
 
 use super::place::ip_of;
 use crate::network::PeerId;
 use crate::network::address::{Group, Scope};
+use crate::network::bucket::TokenBucket;
 use crate::network::identity::from_libp2p;
 use crate::network::record::{Banned, Record};
 
 /// Handshakes of one address at a time: of a home behind one router, and few enough that somebody who opens thousands
 /// keeps nobody else out.
 const MAX_PENDING_PER_IP: usize = 8;
+
+/// Connections that one address may open at once, and a minute: whoever comes and goes faster only wears out others.
+const ATTEMPTS: (u64, u64) = (32, 60);
+/// Addresses whose attempts are remembered. Of more, those that came least lately are forgotten.
+const MAX_COUNTED: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 
 /// Why a connection was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -43,6 +51,9 @@ pub enum Denied {
     /// As many as may be.
     #[error("{0} handshakes with one address, and that is the limit")]
     Pending(usize),
+    /// It comes again and again.
+    #[error("too many connections from one address in a short time")]
+    Hasty,
 }
 
 /// Limits by address.
@@ -62,6 +73,7 @@ pub(super) struct Gate {
     pending: HashMap<ConnectionId, IpAddr>,
     /// Connections, and where each comes from.
     established: BTreeMap<Libp2pId, HashMap<ConnectionId, IpAddr>>,
+    attempts: LruCache<Banned, TokenBucket>,
     refused: u64,
 }
 
@@ -78,7 +90,14 @@ impl Gate {
         for (who, until_ms) in bans {
             record.ban(who, until_ms, now_ms);
         }
-        Self { options, record, pending: HashMap::new(), established: BTreeMap::new(), refused: 0 }
+        Self {
+            options,
+            record,
+            pending: HashMap::new(),
+            established: BTreeMap::new(),
+            attempts: LruCache::new(MAX_COUNTED),
+            refused: 0,
+        }
     }
 
     /// Keeps somebody out.
@@ -142,6 +161,14 @@ impl Gate {
         if pending >= MAX_PENDING_PER_IP { Err(Denied::Pending(pending)) } else { Ok(()) }
     }
 
+    fn check_haste(&mut self, ip: Option<IpAddr>) -> Result<(), Denied> {
+        let Some(ip) = self.limited(ip) else { return Ok(()) };
+        let now_ms = unix_ms();
+        let fresh = || TokenBucket::new(ATTEMPTS.0, ATTEMPTS.1, now_ms);
+        let attempts = self.attempts.get_or_insert_mut(Banned::ip(ip), fresh);
+        if attempts.take(1, now_ms) { Ok(()) } else { Err(Denied::Hasty) }
+    }
+
     fn counted<T>(&mut self, result: Result<T, Denied>) -> Result<T, ConnectionDenied> {
         result.map_err(|denied| {
             self.refused += 1;
@@ -167,7 +194,7 @@ impl NetworkBehaviour for Gate {
         remote: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
         let ip = ip_of(remote);
-        let checked = self.check(None, ip).and_then(|()| self.check_pending(ip));
+        let checked = self.check(None, ip).and_then(|()| self.check_pending(ip)).and_then(|()| self.check_haste(ip));
         self.counted(checked)?;
         if let Some(ip) = ip {
             self.pending.insert(connection, ip);

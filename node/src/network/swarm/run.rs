@@ -3,7 +3,6 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -31,6 +30,8 @@ use crate::participant::{Input, RequestFailure, RequestId, Ticket, Verdict};
 const MAX_PENDING: usize = 4096;
 /// Between two searches for peers, while there are too few.
 const SEARCH: Duration = Duration::from_secs(60);
+/// A search comes so soon after somebody was met who can be asked, and no sooner after the one before.
+const SEARCH_SOON: Duration = Duration::from_secs(1);
 /// Gossip that one peer may send at once, and a minute: twice of what the busiest chain has. What is beyond is not
 /// even read, and its sender pays.
 pub(super) const GOSSIP: (u64, u64) = (16_384, 600_000);
@@ -61,6 +62,7 @@ pub(super) struct Runner {
     pub(super) connected: HashMap<PeerId, Connected>,
     pub(super) genesis: BlockId,
     outbound: usize,
+    next_search: Instant,
     /// What time is counted from for buckets.
     pub(super) started: Instant,
 }
@@ -88,14 +90,13 @@ impl Runner {
             connected: HashMap::new(),
             genesis: options.genesis,
             outbound: options.outbound,
+            next_search: Instant::now() + SEARCH,
             started: Instant::now(),
         }
     }
 
     /// Runs until nobody can send commands any more, or nobody listens.
     pub(super) async fn run(mut self) {
-        let mut search = tokio::time::interval(SEARCH);
-        search.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let control = self.outlet.control.clone();
         loop {
             let deadline = self.asked.next_deadline();
@@ -113,7 +114,7 @@ impl Runner {
                 },
                 () = tokio::time::sleep_until(deadline.unwrap_or(self.started)), if deadline.is_some() => self.overdue(),
                 event = self.swarm.select_next_some(), if self.pending.len() < MAX_PENDING => self.event(event),
-                _ = search.tick() => self.search(),
+                () = tokio::time::sleep_until(self.next_search) => self.search(),
             }
         }
     }
@@ -230,10 +231,14 @@ impl Runner {
         }
     }
 
+    /// Somebody was met who can be asked for others.
+    pub(super) fn search_soon(&mut self) {
+        self.next_search = self.next_search.min(Instant::now() + SEARCH_SOON);
+    }
+
     /// Looks for peers, while there are fewer than are to be dialled.
     fn search(&mut self) {
-        let refused = self.swarm.behaviour().gate.refused();
-        self.counters.refused.store(refused, Ordering::Relaxed);
+        self.next_search = Instant::now() + SEARCH;
         let outbound = self.connected.values().filter(|connected| connected.outbound).count();
         if outbound >= self.outbound || self.connected.is_empty() {
             return;

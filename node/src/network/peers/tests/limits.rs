@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::network::message::GetHeaders;
+use crate::network::message::{GetHeaders, ProofSubmission};
 
 #[test]
 fn offences_add_up_to_a_ban_and_fade() {
@@ -115,6 +115,30 @@ fn each_kind_has_a_limit_for_each_peer() {
         assert_eq!(count(1, &mut hand), burst.min(per_minute), "{kind:?}");
         assert!(hand.peers.counters().limited[kind.index()] > 0);
     }
+}
+
+#[test]
+fn nobody_hides_a_block_by_leaving_quickly() {
+    let proof = spacetime_prover::Proof {
+        challenge: [0; 32],
+        column: 0,
+        seed: [0; 32],
+        rows: 0,
+        leaf: [0; 32],
+        leaf_index: 0,
+        siblings: Vec::new(),
+        root: [0; 32],
+    };
+    let miner_key = crate::chain::MinerKey([0; 48]);
+    let said = ProofSubmission { epoch: Epoch(0), miner_key, proof };
+    let said = Gossip::Submission(Box::new(said));
+    let mut hand = Hand::new(|_| {});
+    hand.connect(1, &place(1), false);
+    assert!(!hand.peers.allow_gossip(&id(1), &said, hand.now_ms), "no HELLO");
+    hand.answer(1, Request::Hello(hello(5, START_MS)));
+    assert!(hand.peers.allow_gossip(&id(1), &said, hand.now_ms));
+    hand.peers.disconnected(&id(1), hand.now_ms);
+    assert!(hand.peers.allow_gossip(&id(1), &said, hand.now_ms));
 }
 
 #[test]

@@ -105,6 +105,27 @@ fn handshakes_of_one_address_have_a_limit() {
 }
 
 #[test]
+fn who_comes_again_and_again_has_to_wait() {
+    let mut door = Door::new(STRICT, Vec::new());
+    let mut taken = 0;
+    for round in 0..200 {
+        // Of IPv6 the /64 is one.
+        let denied = match door.enter(1, &format!("/ip6/2001:db8::{round:x}/tcp/1")) {
+            Ok(()) => None,
+            Err(denied) => Some(denied),
+        };
+        if denied.is_none() {
+            door.leave(1);
+            taken += 1;
+        } else {
+            assert_eq!(denied, Some(Denied::Hasty));
+        }
+    }
+    assert!((32..40).contains(&taken), "{taken}");
+    assert_eq!(door.enter(2, "/ip6/2001:db8:0:1::1/tcp/1"), Ok(()), "others are not concerned");
+}
+
+#[test]
 fn who_is_banned_does_not_enter_by_key_or_by_address() {
     let later = unix_ms() + 60_000;
     let banned = Identity::from_secret([1; 32]).peer_id();

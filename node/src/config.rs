@@ -273,8 +273,8 @@ impl Rpc {
             body_bytes: 1 << 20,
             requests_per_second: 100,
             burst: 400,
-            connections: 256,
-            streams: 32,
+            connections: 64,
+            streams: 16,
         }
     }
 }

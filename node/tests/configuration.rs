@@ -114,7 +114,7 @@ fn flags_win_over_the_environment_over_the_file_over_what_is_usual() {
     let layers = layers.unwrap().flags(Path::new(HERE), [flag]).unwrap();
     let config = layers.finish().unwrap();
     assert_eq!((config.peers.outbound, config.peers.inbound, config.peers.most), (3, 12, 20));
-    assert_eq!((config.rpc.burst, config.rpc.streams), (1, 32));
+    assert_eq!((config.rpc.burst, config.rpc.streams), (1, 16));
 }
 
 #[test]

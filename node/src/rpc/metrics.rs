@@ -17,6 +17,7 @@ use super::shared::Shared;
 use crate::chain::Epoch;
 use crate::consensus::Engine;
 use crate::network::peers;
+use crate::network::swarm::Traffic;
 use crate::participant::Counters;
 use crate::sync::Progress;
 
@@ -100,12 +101,33 @@ pub(super) async fn metrics<B: Backend>(State(shared): State<Arc<Shared<B>>>) ->
     ] {
         sheet.counter(name, help, counter.load(Ordering::Relaxed));
     }
+    fill_traffic(&mut sheet, &(shared.options.hooks.traffic)());
     let streams = shared.options.config.streams as usize;
     let followers = streams.saturating_sub(shared.streams.available_permits());
     sheet.gauge("rpc_work_streams", "Miners that follow the node's work", followers as u64);
     let mut text = String::new();
     encode(&mut text, &sheet.0).map_err(|error| RpcError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error))?;
     Ok(([(header::CONTENT_TYPE, TEXT)], text).into_response())
+}
+
+fn fill_traffic(sheet: &mut Sheet, traffic: &Traffic) {
+    sheet.gauge("connections", "Connections with peers", traffic.connections);
+    sheet.counter("connections_barred", "Connections that were refused by ban or address", traffic.refused);
+    sheet.counter("messages_malformed", "Bytes of peers that were no message", traffic.malformed);
+    sheet.counter("messages_dropped", "Messages of peers that found no room", traffic.dropped.iter().sum());
+    sheet.counter(
+        "answers_refused",
+        "Answers that a peer was refused, who did not read others",
+        traffic.refused_answers,
+    );
+    sheet.counter("received_bytes", "Bytes of questions, answers and gossip that came in", traffic.received_bytes);
+    sheet.counter(
+        "sent_bytes",
+        "Bytes of questions and answers, and of gossip once, that went out",
+        traffic.sent_bytes,
+    );
+    sheet.counter("gossip_received", "Gossip that came in, each once", traffic.gossip_received);
+    sheet.counter("gossip_published", "Gossip of this node's own", traffic.gossip_published);
 }
 
 fn fill(sheet: &mut Sheet, figures: &Figures) {

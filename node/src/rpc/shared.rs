@@ -15,8 +15,11 @@ use super::rate::Rates;
 use crate::chain::BlockId;
 use crate::config;
 use crate::consensus::{Parameters, Specification};
+use crate::network::swarm::Traffic;
 use crate::store::Store;
 
+/// Calls at once that read blocks: each may hold some megabytes while it does.
+const MAX_READS: usize = 4;
 /// Walks over many blocks at once: each reads as fast as the disk gives, and the chain needs the disk as well.
 const MAX_SCANS: usize = 2;
 
@@ -43,6 +46,8 @@ pub struct Hooks {
     pub farm: Arc<dyn Fn() -> Option<serde_json::Value> + Send + Sync>,
     /// What the network knows of itself: its id and where it listens.
     pub network: Arc<dyn Fn() -> serde_json::Value + Send + Sync>,
+    /// What the network has counted.
+    pub traffic: Arc<dyn Fn() -> Traffic + Send + Sync>,
 }
 
 impl fmt::Debug for RpcOptions {
@@ -54,7 +59,12 @@ impl fmt::Debug for RpcOptions {
 impl Default for Hooks {
     /// Nothing is to be stopped, and nothing known.
     fn default() -> Self {
-        Self { stop: Arc::new(|| {}), farm: Arc::new(|| None), network: Arc::new(|| serde_json::Value::Null) }
+        Self {
+            stop: Arc::new(|| {}),
+            farm: Arc::new(|| None),
+            network: Arc::new(|| serde_json::Value::Null),
+            traffic: Arc::new(Traffic::default),
+        }
     }
 }
 
@@ -68,6 +78,7 @@ pub(super) struct Shared<B: Backend> {
     pub(super) rates: Rates,
     pub(super) streams: Arc<Semaphore>,
     pub(super) scans: Arc<Semaphore>,
+    reads: Arc<Semaphore>,
     pub(super) served: Served,
     /// True once the server ends.
     pub(super) stopping: watch::Receiver<bool>,
@@ -95,6 +106,7 @@ impl<B: Backend> Shared<B> {
             rates: Rates::new(options.config.burst, options.config.requests_per_second),
             streams: Arc::new(Semaphore::new(options.config.streams as usize)),
             scans: Arc::new(Semaphore::new(MAX_SCANS)),
+            reads: Arc::new(Semaphore::new(MAX_READS)),
             served: Served::default(),
             stopping,
             handle,
@@ -121,7 +133,13 @@ impl<B: Backend> Shared<B> {
         read: impl FnOnce(&Self) -> Result<T, RpcError> + Send + 'static,
     ) -> Result<T, RpcError> {
         let shared = Arc::clone(self);
-        match tokio::task::spawn_blocking(move || read(&shared)).await {
+        let permit = Arc::clone(&self.reads).acquire_owned().await.expect("it is never closed");
+        let read = move || {
+            // It goes with the work, not with whoever waits for it.
+            let _permit = permit;
+            read(&shared)
+        };
+        match tokio::task::spawn_blocking(read).await {
             Ok(result) => result,
             Err(_) => Err(RpcError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the call failed")),
         }

@@ -134,6 +134,8 @@ pub struct RunningNode<D> {
     data: DataDir,
     whereabouts: Whereabouts,
     asked: watch::Receiver<bool>,
+    /// Held, so that a node without HTTP is not taken for one that was asked to end.
+    _ask: Arc<watch::Sender<bool>>,
 }
 
 fn random<const N: usize>() -> Result<[u8; N], StartError> {
@@ -237,14 +239,17 @@ impl<D: Database + 'static> RunningNode<D> {
         let peer_id = identity.peer_id();
         let listen: Vec<_> =
             network.addresses.borrow().iter().map(|address| format!("{address}/p2p/{peer_id}")).collect();
-        let addresses = network.addresses.clone();
+        let (addresses, counters) = (network.addresses.clone(), Arc::clone(&network.counters));
         let wire = NetworkWire { commands: network.commands, inputs: network.inputs };
         let running = Running::start(participant, wire).map_err(system("cannot start a thread"))?;
         let (ask, asked) = watch::channel(false);
+        let ask = Arc::new(ask);
+        let asking = Arc::clone(&ask);
         let hooks = Hooks {
             stop: Arc::new(move || {
-                let _ = ask.send(true);
+                let _ = asking.send(true);
             }),
+            traffic: Arc::new(move || counters.read()),
             farm,
             network: Arc::new(
                 move || serde_json::json!({ "peer_id": peer_id.to_string(), "addresses": *addresses.borrow() }),
@@ -266,7 +271,7 @@ impl<D: Database + 'static> RunningNode<D> {
             rpc: rpc.as_ref().map(|rpc| rpc.address().to_string()),
             listen,
         };
-        Ok(Self { runtime, running, rpc, network: network.task, keeper, data, whereabouts, asked })
+        Ok(Self { runtime, running, rpc, network: network.task, keeper, data, whereabouts, asked, _ask: ask })
     }
 
     /// By which to ask something of the participant.

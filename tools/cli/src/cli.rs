@@ -93,7 +93,11 @@ impl Cli {
     }
 
     pub(crate) fn verbosity(&self) -> Verbosity {
-        Verbosity { verbose: self.verbose, quiet: self.quiet }
+        #[cfg(feature = "node")]
+        let serves = matches!(&self.verb, Verb::Node { verb: node::Verb::Run(_) });
+        #[cfg(not(feature = "node"))]
+        let serves = false;
+        Verbosity { verbose: self.verbose, quiet: self.quiet, serves }
     }
 
     /// Does what the command line says.

@@ -11,11 +11,13 @@ pub(crate) struct Verbosity {
     pub(crate) verbose: u8,
     /// Whether `-q` was given.
     pub(crate) quiet: bool,
+    /// Whether the program runs until it is stopped: then its log says when what happened, one level more of it.
+    pub(crate) serves: bool,
 }
 
 impl Verbosity {
     fn level(self) -> LevelFilter {
-        match (self.quiet, self.verbose) {
+        match (self.quiet, self.verbose + u8::from(self.serves && self.verbose < u8::MAX)) {
             (true, _) => LevelFilter::ERROR,
             (false, 0) => LevelFilter::WARN,
             (false, 1) => LevelFilter::INFO,
@@ -27,12 +29,11 @@ impl Verbosity {
 
 /// Starts logging. A log line that cannot be written is lost, never a panic.
 pub(crate) fn start(verbosity: Verbosity) {
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_max_level(verbosity.level())
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
         .with_target(false)
-        .without_time()
-        .log_internal_errors(false)
-        .init();
+        .log_internal_errors(false);
+    if verbosity.serves { log.init() } else { log.without_time().init() }
 }

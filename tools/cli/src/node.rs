@@ -1,5 +1,6 @@
 //! `spacetime node`: the chain that a node keeps.
 
+pub(crate) mod chain;
 mod checkpoint;
 mod config;
 mod db;

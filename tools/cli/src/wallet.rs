@@ -7,6 +7,7 @@ mod owner;
 mod register;
 mod send;
 mod sign;
+mod wait;
 
 use clap::Subcommand;
 

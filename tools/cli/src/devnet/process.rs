@@ -44,12 +44,14 @@ impl Process {
         let program = std::env::current_exe().context("cannot tell where this program is")?;
         let file = |path: &Path| File::create_new(path).with_context(|| format!("cannot make {}", path.display()));
         let errors = file(log)?;
+        // A node tells what happens by itself, a miner when it is asked to.
+        let loud: &[&str] = if output.is_some() { &["-v", "--leash"] } else { &["--leash"] };
         let output = match output {
             Some(path) => file(path)?,
             None => errors.try_clone().with_context(|| format!("cannot use {}", log.display()))?,
         };
         let mut command = Command::new(&program);
-        command.args(["-v", "--leash"]).args(arguments).stdin(Stdio::piped()).stdout(output).stderr(errors);
+        command.args(loud).args(arguments).stdin(Stdio::piped()).stdout(output).stderr(errors);
         for (variable, _) in std::env::vars_os() {
             if variable.to_string_lossy().starts_with("SPACETIME_") {
                 command.env_remove(variable);

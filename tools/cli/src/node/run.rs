@@ -7,13 +7,18 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
-use spacetime_node::config::{Config, DataDir, Network};
+use spacetime_node::chain_pool::PoolError;
+use spacetime_node::config::{Config, ConfigError, DataDir};
 use spacetime_node::consensus::Specification;
+use spacetime_node::mempool::save::SaveError;
+use spacetime_node::network::book::BookError;
 use spacetime_node::service::{NodeOptions, RunningNode, StartError, StopError, Whereabouts};
 use spacetime_node::store::{RocksDatabase, RocksOptions, SpaceGuard};
+use tracing::info;
 
+use super::chain::{Network, read_specification};
 use super::db::fail::{database_failure, manager_failure, store_failure};
-use super::db::open::{Guarded, read_specification};
+use super::db::open::Guarded;
 use super::settings::Settings;
 use crate::interrupt::Interrupt;
 use crate::{Code, Failure, out};
@@ -40,9 +45,7 @@ impl RunVerb {
     pub(super) fn run(self) -> Result<(), Failure> {
         let Self { settings, mine_alone, json } = self;
         let config = settings.read()?;
-        let Some(folder) = config.data.clone() else {
-            return Err(Failure::usage("a node needs a folder: --data DIR"));
-        };
+        let Some(folder) = config.data.clone() else { return Err(Failure::usage(ConfigError::Data)) };
         let specification = Arc::new(specification(&config)?);
         let data = DataDir::open(&folder)?;
         let database = database(&config, &data)?;
@@ -51,6 +54,8 @@ impl RunVerb {
         let interrupt = Interrupt::install()?;
         let (stop, stopped) = tokio::sync::oneshot::channel();
         interrupt.then(move || {
+            info!("stopping; once more stops at once");
+            // The node may have ended by itself.
             let _ = stop.send(());
         })?;
         let farm = mine::Report::default();
@@ -76,7 +81,9 @@ impl RunVerb {
         let mined = miner.and_then(|miner| miner.map_or(Ok(()), mine::Working::stop));
         let _ = std::fs::remove_file(&place);
         node.stop().map_err(|error| stop_failure(&folder, &error))?;
-        mined
+        mined?;
+        info!("the node has stopped");
+        interrupt.end_of_service()
     }
 }
 
@@ -91,11 +98,9 @@ fn tell(whereabouts: &Whereabouts, json: bool) -> Result<(), Failure> {
 }
 
 fn specification(config: &Config) -> Result<Specification, Failure> {
-    match (&config.chain, config.network) {
-        (Some(path), _) => read_specification(path),
-        (None, Network::Main) => Ok(Specification::main()),
-        (None, Network::Test) => Ok(Specification::test()),
-        (None, Network::Local) => Ok(Specification::local()),
+    match &config.chain {
+        Some(path) => read_specification(path),
+        None => Ok(Network::from(config.network).specification()),
     }
 }
 
@@ -118,11 +123,19 @@ fn write_whereabouts(place: &Path, whereabouts: &Whereabouts) -> Result<(), Fail
 }
 
 fn start_failure(folder: &Path, error: StartError) -> Failure {
-    match error {
-        StartError::Chain(error) => manager_failure(folder, &error),
-        StartError::Seed { .. } => Failure::usage(error),
-        error => Failure::new(Code::Failed, error),
-    }
+    let code = match &error {
+        StartError::Chain(error) => return manager_failure(folder, error),
+        StartError::Seed { .. } => Code::Usage,
+        StartError::Book(BookError::Io { .. }) => Code::Failed,
+        StartError::Book(_) => Code::Damaged,
+        StartError::Pool(error) => match &**error {
+            PoolError::Store(error) => return store_failure(folder, error),
+            PoolError::Save(SaveError::Io { .. }) => Code::Failed,
+            _ => Code::Damaged,
+        },
+        _ => Code::Failed,
+    };
+    Failure::new(code, error)
 }
 
 fn stop_failure(folder: &Path, error: &StopError) -> Failure {

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use spacetime_node::config::{Config, ConfigError, Kind, Layers, Setting, read_file};
 
+use super::chain::Network;
 use crate::{Code, Failure};
 
 /// The file in a data directory that is read where no other is named.
@@ -59,14 +60,6 @@ pub(super) struct Settings {
     set: Vec<(&'static Setting, String)>,
 }
 
-/// Chains that the program knows.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Network {
-    Main,
-    Test,
-    Local,
-}
-
 /// Reads `SETTING=VALUE`.
 fn assignment(text: &str) -> Result<(&'static Setting, String), String> {
     let (path, value) = text.split_once('=').ok_or("expected SETTING=VALUE")?;
@@ -108,11 +101,7 @@ impl Settings {
             });
             given.push((setting, texts.collect::<Result<_, _>>()?));
         }
-        let network = self.network.map(|network| match network {
-            Network::Main => "main".to_owned(),
-            Network::Test => "test".to_owned(),
-            Network::Local => "local".to_owned(),
-        });
+        let network = self.network.map(|network| network.name().to_owned());
         given.extend([
             ("network", network.into_iter().collect()),
             ("peers.listen", self.listen),

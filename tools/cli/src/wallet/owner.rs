@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use spacetime_node::chain::{AccountKey, Address};
 
 use super::client::{Node, NodeUrl};
 use crate::keys::account::{Account, AccountSecret};
 use crate::keys::passphrase::PassphraseFile;
 use crate::keys::store;
+use crate::node::chain::Network;
 use crate::{Failure, out};
 
 /// The key of the account that pays.
@@ -68,24 +69,6 @@ fn public(path: &Path) -> Result<AccountKey, Failure> {
     Ok(store::read_kind::<Account, 32>(path)?.public_key().0)
 }
 
-/// Networks whose addresses are known without a node.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Network {
-    Main,
-    Test,
-    Local,
-}
-
-impl Network {
-    fn hrp(self) -> &'static str {
-        match self {
-            Self::Main => "st",
-            Self::Test => "tst",
-            Self::Local => "lst",
-        }
-    }
-}
-
 /// `spacetime wallet address`.
 #[derive(Debug, Args)]
 pub struct AddressVerb {
@@ -102,7 +85,7 @@ impl AddressVerb {
     pub(super) fn run(self) -> Result<(), Failure> {
         let address = public(&self.file)?.address();
         let hrp = match self.network {
-            Some(network) => network.hrp().to_owned(),
+            Some(network) => network.specification().parameters.hrp,
             None => self.node.connect().head()?.hrp,
         };
         out::line(address.encode(&hrp))

@@ -1,22 +1,20 @@
 //! `spacetime wallet register`.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
 use spacetime_kernels::network_tag;
-use spacetime_node::chain::{Amount, Hash, Height, MinerKey, Payload, RegisterPlot, TransactionId, bls};
+use spacetime_node::chain::{Amount, Hash, MinerKey, Payload, RegisterPlot, TransactionId, bls};
 use spacetime_node::miner::work::PlotState;
 use spacetime_node::rpc::answers::{HeadAnswer, Units};
 use spacetime_prover::Plot;
 
 use super::client::{Node, NodeUrl};
 use super::owner::Payer;
-use super::send::wait;
 use super::sign::{check_means, sign};
-use crate::args::{coins, duration};
-use crate::interrupt::Interrupt;
+use super::wait::Wait;
+use crate::args::coins;
 use crate::keys::account::AccountSecret;
 use crate::keys::passphrase::PassphraseFile;
 use crate::keys::store;
@@ -40,12 +38,8 @@ pub struct Register {
     /// What is paid for each, in coins; without it, what the node says that the next block costs.
     #[arg(long, value_name = "COINS", value_parser = coins)]
     fee: Option<Amount>,
-    /// Waits until blocks hold all of them.
-    #[arg(long)]
-    wait: bool,
-    /// Waits no longer than this for each.
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10m", requires = "wait")]
-    timeout: Duration,
+    #[command(flatten)]
+    wait: Wait,
     /// Prints a JSON object a line instead of the ids alone.
     #[arg(long)]
     json: bool,
@@ -83,7 +77,7 @@ impl Register {
         let from = payer.key().account_key().address().encode(&head.hrp);
         let balance = node.balance(&from, false)?;
         let registrar = Registrar { node: &node, head: &head, payer: &payer, miner: &miner, fee: self.fee };
-        let interrupt = self.wait.then(Interrupt::install).transpose()?;
+        let patience = self.wait.begin()?;
         let (mut nonce, mut left, mut sent) = (balance.next_nonce, balance.mature.0, Vec::new());
         for path in &paths {
             // One plot's trouble is not the others'; the nonce goes on where one was sent.
@@ -94,9 +88,9 @@ impl Register {
             sent.push(registered.id);
             if self.json { out::json(&registered)? } else { out::line(registered.id)? }
         }
-        if let Some(interrupt) = interrupt {
+        if let Some(patience) = patience {
             for id in sent {
-                let height: Height = wait(&node, &id, self.timeout, &interrupt)?;
+                let height = patience.for_block(&node, &id)?;
                 tracing::info!("a block at height {height} holds {id}");
             }
         }

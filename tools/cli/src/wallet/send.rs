@@ -1,21 +1,16 @@
 //! `spacetime wallet send`.
 
-use std::time::{Duration, Instant};
-
 use clap::Args;
 use serde::Serialize;
 use spacetime_node::chain::{Address, Amount, Capped, Height, MAX_MEMO_BYTES, Payload, TransactionId, Transfer};
-use spacetime_node::rpc::answers::{Place, TransactionAnswer, Units};
+use spacetime_node::rpc::answers::Units;
 
-use super::client::{Node, NodeUrl};
+use super::client::NodeUrl;
 use super::owner::Payer;
 use super::sign::{check_means, sign};
-use crate::args::{coins, duration, show_coins};
-use crate::interrupt::Interrupt;
+use super::wait::Wait;
+use crate::args::{coins, show_coins};
 use crate::{Failure, out};
-
-/// How often the node is asked whether the transaction is in a block.
-const LOOK: Duration = Duration::from_millis(500);
 
 /// `spacetime wallet send`.
 #[derive(Debug, Args)]
@@ -37,12 +32,8 @@ pub struct Send {
     /// The transaction's nonce; without it, the account's next. One that waits already is replaced, for a tenth more fee.
     #[arg(long, value_name = "N")]
     nonce: Option<u64>,
-    /// Waits until a block holds it.
-    #[arg(long)]
-    wait: bool,
-    /// Waits no longer than this.
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10m", requires = "wait")]
-    timeout: Duration,
+    #[command(flatten)]
+    wait: Wait,
     /// Prints a JSON object instead of the id alone.
     #[arg(long)]
     json: bool,
@@ -82,13 +73,9 @@ impl Send {
         let transaction = sign(&node, &head.genesis, &secret, None, payload, nonce, self.fee)?;
         let fee = transaction.fee;
         check_means(balance.mature.0, balance.immature.0, self.amount.checked_add(fee))?;
-        // Before anything is sent: a Ctrl-C from now on must not hide that it was.
-        let interrupt = self.wait.then(Interrupt::install).transpose()?;
+        let patience = self.wait.begin()?;
         let id = node.send(&transaction)?.id;
-        let height = match interrupt {
-            Some(interrupt) => Some(wait(&node, &id, self.timeout, &interrupt)?),
-            None => None,
-        };
+        let height = patience.map(|patience| patience.for_block(&node, &id)).transpose()?;
         if self.json {
             let to = to.encode(&head.hrp);
             return out::json(&Sent { id, from, to, amount: Units(self.amount), fee: Units(fee), nonce, height });
@@ -98,29 +85,5 @@ impl Send {
             tracing::info!("a block at height {height} holds it");
         }
         out::line(id)
-    }
-}
-
-/// The height of the block that holds a transaction, once one does.
-pub(super) fn wait(
-    node: &Node,
-    id: &TransactionId,
-    timeout: Duration,
-    interrupt: &Interrupt,
-) -> Result<Height, Failure> {
-    let end = Instant::now() + timeout;
-    let path = format!("/rpc/getTx/{id}");
-    loop {
-        // It may leave the pool and be no longer, or not yet again, in a block: that is for the end to say.
-        let found: Option<TransactionAnswer> = node.look(&path)?;
-        if let Some(Place::Block { height, .. }) = found.as_ref().and_then(|found| found.place) {
-            return Ok(height);
-        }
-        interrupt.check(&format!("stopped waiting; transaction {id} was sent"))?;
-        if Instant::now() >= end {
-            let place = if found.is_some() { "it waits in the node's pool still" } else { "the node knows it no more" };
-            return Err(Failure::failed(format!("transaction {id} was sent, but no block holds it yet; {place}")));
-        }
-        std::thread::sleep(LOOK);
     }
 }

@@ -1,23 +1,22 @@
 //! Which chain, and where it is kept.
 
 use std::cell::OnceCell;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use spacetime_node::config::DataDir;
 use spacetime_node::consensus::Specification;
-use spacetime_node::consensus::specification::MAX_SPECIFICATION_BYTES;
 use spacetime_node::manager::{ChainManager, Options};
 use spacetime_node::state::{GenesisBlock, genesis};
 use spacetime_node::store::space::KEEP_FREE_BYTES;
 use spacetime_node::store::{RocksDatabase, RocksOptions, SpaceGuard};
 
 use super::fail::{database_failure, manager_failure};
+use crate::Failure;
 use crate::args::{Size, size};
-use crate::{Code, Failure};
+use crate::node::chain::{Network, read_specification};
 
 /// The database's folder within a node's.
 const FOLDER: &str = "chain";
@@ -39,14 +38,6 @@ pub(in crate::node) struct Place {
     held: OnceCell<DataDir>,
 }
 
-/// Chains that the program knows.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Network {
-    Main,
-    Test,
-    Local,
-}
-
 /// Room that is left to others.
 #[derive(Debug, Args)]
 pub(in crate::node) struct Room {
@@ -63,9 +54,7 @@ impl Place {
     pub(super) fn specification(&self) -> Result<Specification, Failure> {
         match (&self.chain, self.network) {
             (Some(path), _) => read_specification(path),
-            (None, Network::Main) => Ok(Specification::main()),
-            (None, Network::Test) => Ok(Specification::test()),
-            (None, Network::Local) => Ok(Specification::local()),
+            (None, network) => Ok(network.specification()),
         }
     }
 
@@ -149,15 +138,4 @@ impl Place {
         let opened = ChainManager::open(Arc::new(specification), database, seed, options);
         opened.map_err(|error| manager_failure(&self.folder(), &error))
     }
-}
-
-pub(in crate::node) fn read_specification(path: &Path) -> Result<Specification, Failure> {
-    let name = path.display();
-    let file = std::fs::File::open(path).with_context(|| format!("cannot open {name}"))?;
-    let mut text = Vec::new();
-    // One byte more than there may be shows that there are too many.
-    let most = MAX_SPECIFICATION_BYTES as u64 + 1;
-    file.take(most).read_to_end(&mut text).with_context(|| format!("cannot read {name}"))?;
-    let text = String::from_utf8(text).map_err(|_| Failure::damaged(format!("{name}: not UTF-8")))?;
-    Specification::parse(&text).map_err(|error| Failure::new(Code::Damaged, format!("{name}: {error}")))
 }

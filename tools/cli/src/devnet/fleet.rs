@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use spacetime_node::consensus::Parameters;
 
-use super::TICK;
 use super::people::Miner;
 use super::place::Place;
 use super::process::Process;
 use super::rpc::Client;
+use super::{TICK, interrupted};
 use crate::Failure;
 use crate::interrupt::Interrupt;
 
@@ -113,7 +113,9 @@ impl<'a> Fleet<'a> {
         let deadline = Instant::now() + START;
         let path = self.data_of(self.nodes[index].name()).join(RUN);
         loop {
-            interrupt.check("stopped before the network was up")?;
+            if interrupt.requested() {
+                return Err(interrupted());
+            }
             self.check()?;
             if let Some(run) = read_run(&path, self.nodes[index].id()) {
                 return Ok(run);

@@ -8,6 +8,7 @@ use spacetime_node::chain::MinerKey;
 use spacetime_node::consensus::Parameters;
 use spacetime_plotter::{Control, Cpu, CreateOptions, PlotParams, create};
 
+use super::interrupted;
 use crate::Failure;
 use crate::plot::create_failure;
 
@@ -60,6 +61,10 @@ pub(super) fn grow(
         control,
         events: &|_| (),
     };
-    let created = create(&params, path, &options).map_err(|error| create_failure(&error))?;
+    let created = create(&params, path, &options).map_err(|error| match error.is_stopped() {
+        // Nobody goes on with this one.
+        true => interrupted(),
+        false => create_failure(&error),
+    })?;
     Ok(Grown { path: created.path, seed, rows, root: created.header.root })
 }

@@ -13,7 +13,6 @@ use spacetime_node::rpc::answers::BlockAnswer;
 
 use super::table::{self, Rows};
 use super::transfers::Settled;
-use crate::args::show_coins;
 use crate::out;
 
 /// Blocks of which each is told without a terminal; behind them one now and then is.
@@ -114,7 +113,7 @@ impl Screen {
     pub(super) fn transfer(&self, transfer: &Settled, nodes: usize) {
         let Settled { id, height, amount } = *transfer;
         self.tell(
-            || format!("coins sent: {} in block {height}, and {nodes} of {nodes} nodes show them", show_coins(amount)),
+            || format!("transfer {} is in block {height}, and all nodes show it ({nodes})", table::short(&id.0)),
             || Event::Transfer { id: id.to_string(), height, amount },
         );
     }

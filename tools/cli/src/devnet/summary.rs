@@ -105,7 +105,7 @@ impl Summary {
             let [issued, burnt, held] = [issued, burnt, held].map(show_coins);
             facts.push((
                 "coins",
-                format!("{issued} issued, {burnt} burnt, {held} held, in {} sound stores", self.nodes),
+                format!("{issued} issued, {burnt} burnt, {held} held, in {}", count(self.nodes, "sound store")),
             ));
         }
         if let Some(most) = self.memory.iter().max_by_key(|memory| memory.peak_bytes)
@@ -117,13 +117,19 @@ impl Summary {
     }
 
     fn line(&self) -> String {
-        let Self { nodes, miners, height, seconds, .. } = self;
+        let Self { height, seconds, .. } = self;
         let agree = match (self.outcome, self.heads_agree) {
             (Outcome::Interrupted, _) => "stopped",
-            (_, true) => "agree",
-            (_, false) => "do NOT agree",
+            (_, true) => "in agreement",
+            (_, false) => "NOT in agreement",
         };
+        let (nodes, miners) = (count(self.nodes, "node"), count(self.miners, "miner"));
         let head = short(&self.head.0);
-        format!("{nodes} nodes {agree} at height {height} on {head}, won by {miners} miners in {seconds:.1} s")
+        format!("{nodes} {agree} at height {height} on {head}, won by {miners} in {seconds:.1} s")
     }
+}
+
+/// So many of them.
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }

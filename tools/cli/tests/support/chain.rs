@@ -1,5 +1,7 @@
 //! Chains in files: a specification and an archive, made by the node's test kit.
 
+#![allow(dead_code)] // every test file is a program of its own, and none uses all of this
+
 use std::fs;
 use std::path::Path;
 

@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::wire::NetworkWire;
 use super::{Handle, Running, now_ms};
+use crate::chain::Height;
 use crate::chain_pool::PoolError;
 use crate::config::{self, Config, DataDir, SecretFileError, read_or_make_secret};
 use crate::consensus::{Fees, Specification};
@@ -157,7 +158,7 @@ fn peer_options<D: Database>(
     let parse =
         |text: &String| PeerAddress::parse(text).map_err(|source| StartError::Seed { text: text.clone(), source });
     // A store that began with a snapshot, or once kept fewer bodies, has not all of them.
-    let oldest_body = chain.store().oldest_body().map_err(manager::ManagerError::Store)?;
+    let oldest_body = chain.store().oldest_body().map_err(ManagerError::Store)?;
     let has_all = config.store.keep_bodies.is_none() && oldest_body <= Height(1);
     let archive = if has_all { CAPABLE_ARCHIVE } else { 0 };
     Ok(PeerOptions {

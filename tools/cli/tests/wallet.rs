@@ -10,11 +10,37 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
 
-use node_process::{Node, SECRET, account, chain, last, plot};
+use node_process::{Node, SECRET, account, chain};
 use serde_json::Value;
+use spacetime_node::chain::{Hash, MinerKey};
+use spacetime_node::consensus::GenesisPlot;
 use support::{Ran, run, run_with_input};
 
 const OTHER: &str = "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb";
+
+/// Makes a miner's keystore `miner.json` and a plot of it in `plots`, and says what genesis says of it.
+fn plot(folder: &Path) -> GenesisPlot {
+    run(folder, &["-q", "keys", "new", "--insecure", "--out", "miner.json"]).expect(0, &["WARNING"]);
+    let arguments = ["-q", "plot", "create", "--network", "local", "--keys", "miner.json", "--rows", "64", "--json"];
+    let created = run(folder, &[&arguments[..], &["--out", "plots"]].concat());
+    let created = last(&created);
+    let info = run(folder, &["plot", "info", created["path"].as_str().expect("a path"), "--json"]).expect(0, &[]);
+    let info = last(&info);
+    let hash = |name: &str| {
+        let mut bytes = [0; 32];
+        const_hex::decode_to_slice(info[name].as_str().expect("hex"), &mut bytes).expect("64 digits");
+        Hash(bytes)
+    };
+    let mut miner_key = [0; 48];
+    const_hex::decode_to_slice(info["miner_key"].as_str().expect("hex"), &mut miner_key).expect("96 digits");
+    GenesisPlot { miner_key: MinerKey(miner_key), seed: hash("seed"), rows: 64, root: hash("root") }
+}
+
+/// The last line of standard output, as JSON.
+fn last(ran: &Ran) -> Value {
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    serde_json::from_str(ran.stdout.lines().last().expect("a line")).expect("JSON")
+}
 
 fn wallet(folder: &Path, node: &Node, arguments: &[&str]) -> Ran {
     let url = node.url();

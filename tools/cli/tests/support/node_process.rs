@@ -6,10 +6,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 use spacetime_kernels::Target;
-use spacetime_node::chain::{Address, Amount, Hash, MinerKey};
+use spacetime_node::chain::{Address, Amount};
 use spacetime_node::consensus::{GenesisAccount, GenesisPlot, Specification};
 
-use crate::support::{Ran, Running, run, run_with_input};
+use crate::support::{Running, run, run_with_input};
 
 /// Longest that anything here is waited for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -35,30 +35,6 @@ pub(crate) fn chain(folder: &Path, rich: &str, plots: Vec<GenesisPlot>) {
     specification.genesis.accounts = vec![GenesisAccount { address, balance: Amount(1_000_000_000_000) }];
     specification.genesis.plots = plots;
     fs::write(folder.join("chain.toml"), specification.to_toml()).expect("a small file");
-}
-
-/// Makes a miner's keystore `miner.json` and a plot of it in `plots`, and says what genesis says of it.
-pub(crate) fn plot(folder: &Path) -> GenesisPlot {
-    run(folder, &["-q", "keys", "new", "--insecure", "--out", "miner.json"]).expect(0, &["WARNING"]);
-    let arguments = ["-q", "plot", "create", "--network", "local", "--keys", "miner.json", "--rows", "64", "--json"];
-    let created = run(folder, &[&arguments[..], &["--out", "plots"]].concat());
-    let created = last(&created);
-    let info = run(folder, &["plot", "info", created["path"].as_str().expect("a path"), "--json"]).expect(0, &[]);
-    let info = last(&info);
-    let hash = |name: &str| {
-        let mut bytes = [0; 32];
-        const_hex::decode_to_slice(info[name].as_str().expect("hex"), &mut bytes).expect("64 digits");
-        Hash(bytes)
-    };
-    let mut miner_key = [0; 48];
-    const_hex::decode_to_slice(info["miner_key"].as_str().expect("hex"), &mut miner_key).expect("96 digits");
-    GenesisPlot { miner_key: MinerKey(miner_key), seed: hash("seed"), rows: 64, root: hash("root") }
-}
-
-/// The last line of standard output, as JSON.
-pub(crate) fn last(ran: &Ran) -> Value {
-    assert_eq!(ran.code, Some(0), "{ran:?}");
-    serde_json::from_str(ran.stdout.lines().last().expect("a line")).expect("JSON")
 }
 
 /// A node that runs in the folder `data`.

@@ -110,10 +110,7 @@ fn who_comes_again_and_again_has_to_wait() {
     let mut taken = 0;
     for round in 0..200 {
         // Of IPv6 the /64 is one.
-        let denied = match door.enter(1, &format!("/ip6/2001:db8::{round:x}/tcp/1")) {
-            Ok(()) => None,
-            Err(denied) => Some(denied),
-        };
+        let denied = door.enter(1, &format!("/ip6/2001:db8::{round:x}/tcp/1")).err();
         if denied.is_none() {
             door.leave(1);
             taken += 1;

@@ -151,7 +151,7 @@ pub struct Rpc {
 }
 
 /// Mining in the node's own process.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Mine {
     /// Plots, or folders of plots.
@@ -164,6 +164,28 @@ pub struct Mine {
     /// The address that blocks pay to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payout: Option<String>,
+    /// Whether plots that the chain does not know are registered and activated.
+    pub register: bool,
+    /// The keystore of an account that pays the least fee for that; without it, it is sent without a fee.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pay_fees: Option<PathBuf>,
+    /// The folder where what was signed is remembered, instead of beside each keystore.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub records: Option<PathBuf>,
+    /// The file that holds up plotting while there is work.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pause_file: Option<PathBuf>,
+    /// What scores, as `--backend` of `spacetime miner` names it.
+    pub backend: String,
+    /// Threads that score; without it, one for each CPU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threads: Option<u16>,
+    /// Reads in flight on each disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue_depth: Option<u32>,
+    /// Bytes of a read, a multiple of 4096.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub block_bytes: Option<u32>,
 }
 
 /// Transactions that wait.
@@ -282,6 +304,25 @@ impl Rpc {
 impl Default for Rpc {
     fn default() -> Self {
         Self::usual(Network::Main)
+    }
+}
+
+impl Default for Mine {
+    fn default() -> Self {
+        Self {
+            plots: Vec::new(),
+            keys: Vec::new(),
+            passphrase_file: None,
+            payout: None,
+            register: true,
+            pay_fees: None,
+            records: None,
+            pause_file: None,
+            backend: "auto".to_owned(),
+            threads: None,
+            queue_depth: None,
+            block_bytes: None,
+        }
     }
 }
 

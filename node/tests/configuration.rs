@@ -233,6 +233,7 @@ fn values_out_of_range_are_refused_by_name() {
         ("[rpc]\nbody_bytes = 10", "rpc.body_bytes"),
         ("[mine]\nplots = [\"p\"]\nkeys = [\"k\"]", "--payout"),
         ("[mine]\nplots = [\"p\"]\npayout = \"st1\"", "--keys"),
+        ("[mine]\nthreads = 0", "mine.threads is 0"),
         ("[pool]\ntransactions = 0", "pool.transactions"),
     ] {
         let message = message(of_file(text));

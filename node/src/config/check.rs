@@ -1,5 +1,7 @@
 //! Whether values are in their ranges and fit each other.
 
+use spacetime_prover::farm::MAX_THREADS;
+
 use super::{Config, ConfigError};
 use crate::network::address::PeerAddress;
 
@@ -23,6 +25,9 @@ impl Config {
         self.check_rpc()?;
         range("pool.transactions", self.pool.transactions, 1, 1_000_000)?;
         range("pool.bytes", self.pool.bytes, 1 << 20, 1 << 30)?;
+        if let Some(threads) = self.mine.threads {
+            range("mine.threads", threads.into(), 1, MAX_THREADS as u64)?;
+        }
         if !self.mine.plots.is_empty() {
             if self.mine.payout.is_none() {
                 return Err(ConfigError::Payout);

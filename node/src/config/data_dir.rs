@@ -133,12 +133,6 @@ impl DataDir {
         self.path.join("pool")
     }
 
-    /// For which epochs a header was signed.
-    #[must_use]
-    pub fn signed(&self) -> PathBuf {
-        self.path.join("signed")
-    }
-
     /// What peers know the node by.
     #[must_use]
     pub fn node_key(&self) -> PathBuf {

@@ -3,33 +3,24 @@
 mod events;
 mod link;
 mod payout;
+pub(crate) mod prepare;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{ArgGroup, Args};
-use spacetime_node::builder::Payout;
-use spacetime_node::chain::{MinerKey, bls, ed25519};
-use spacetime_node::miner::record::{FileRecord, OpenRecordError};
 use spacetime_node::miner::window::WindowLine;
-use spacetime_node::miner::{DiskField, MinerOptions, News, Registration, RunError, RunOptions, Stop, run};
+use spacetime_node::miner::{News, RunError, Stop, run};
 use spacetime_prover::farm::MAX_THREADS;
-use spacetime_prover::{Farm, FarmOptions};
-use tracing::{info, warn};
-use zeroize::Zeroizing;
+use tracing::info;
 
 use self::link::HttpLink;
 use self::payout::PayTo;
+use self::prepare::{Prepared, Wishes};
 use crate::args::{Engines, Size, engines, size};
 use crate::interrupt::Interrupt;
-use crate::keys::account::Account;
 use crate::keys::passphrase::PassphraseFile;
-use crate::keys::store::{self, Kind};
-use crate::prove::{allow_open_files, refusal};
-use crate::{Code, Failure, Failures, gpu, out};
-
-/// Most keystores: each is opened, held and locked.
-const MAX_KEYS: usize = 64;
+use crate::{Failure, out};
 
 /// Mines with plots on this machine for a node here or elsewhere, until Ctrl-C or SIGTERM.
 ///
@@ -87,23 +78,26 @@ pub struct Miner {
 impl Miner {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let link = HttpLink::new(&self.node)?;
-        let field = Arc::new(self.field()?);
-        let places: Vec<_> = self.keys.iter().map(|keystore| self.place(keystore)).collect::<Result<_, _>>()?;
-        // Before a passphrase is asked for: another miner may have it.
-        let record = FileRecord::open(places).map_err(record_failure)?;
-        let options = RunOptions {
-            miner: MinerOptions {
-                keys: self.secrets()?,
-                payout: Payout::all_to(self.payout.address()),
-                registration: self.registration()?,
-            },
-            pause_file: self.pause_file.clone(),
+        let wishes = Wishes {
+            plots: &self.paths,
+            keys: &self.keys,
+            passphrase: &self.passphrase,
+            records: self.data.as_deref(),
+            payout: self.payout.address(),
+            register: !self.no_register,
+            pay_fees: self.pay_fees.as_deref(),
+            pause_file: self.pause_file.as_deref(),
+            engines: &self.backend,
+            threads: self.threads,
+            queue_depth: self.queue_depth,
+            block_bytes: self.block_size.map(|size| size.bytes as usize),
         };
+        let Prepared { options, record, field } = wishes.prepare()?;
         let stop = Stop::new();
         let at_signal = stop.clone();
         Interrupt::install()?.then(move || at_signal.set())?;
         let mut failure = None;
-        let ended = run(options, record, field, Arc::new(link), &stop, |news| {
+        let ended = run(options, record, Arc::new(field), Arc::new(link), &stop, |news| {
             self.tell(&news).map_err(|error| {
                 let text = error.to_string();
                 failure = Some(error);
@@ -136,75 +130,4 @@ impl Miner {
     fn line(&self, line: &WindowLine) -> Result<(), Failure> {
         if self.json { out::json(line) } else { out::line(line) }
     }
-
-    fn field(&self) -> Result<DiskField, Failure> {
-        let defaults = FarmOptions::default();
-        let options = FarmOptions {
-            queue_depth: self.queue_depth.unwrap_or(defaults.queue_depth),
-            block_bytes: self.block_size.map_or(defaults.block_bytes, |size| size.bytes as usize),
-            scorers: gpu::scorers(&self.backend)?,
-            ..defaults
-        };
-        allow_open_files();
-        let farm = Farm::open(&self.paths, options).map_err(Failure::usage)?;
-        if farm.plots().is_empty() {
-            let mut failures = Failures::default();
-            farm.refused().iter().for_each(|refused| failures.push(refusal(&refused.why)));
-            failures.end()?;
-            warn!("there is no plot yet: plots that come into these folders are taken in");
-        }
-        let threads = self
-            .threads
-            .map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS), usize::from);
-        Ok(DiskField::new(farm, self.backend.cpu(), threads))
-    }
-
-    /// A keystore's key, and where what it signed is remembered.
-    fn place(&self, keystore: &Path) -> Result<(MinerKey, PathBuf), Failure> {
-        let key = MinerKey(store::public_key(keystore)?);
-        let place = match &self.data {
-            Some(folder) => {
-                std::fs::create_dir_all(folder).map_err(|error| {
-                    Failure::failed(format!("{}: cannot make the folder: {error}", folder.display()))
-                })?;
-                FileRecord::place_in(folder, &key)
-            }
-            None => FileRecord::place_beside(keystore),
-        };
-        Ok((key, place))
-    }
-
-    fn registration(&self) -> Result<Registration, Failure> {
-        Ok(match &self.pay_fees {
-            Some(path) => {
-                let secret = store::read_kind::<Account, 32>(path)?.open(|| self.passphrase.ask(path))?;
-                let bytes = Account::secret_bytes(&secret);
-                Registration::Paid(Box::new(ed25519::SecretKey::from_bytes(&bytes)))
-            }
-            None if self.no_register => Registration::Off,
-            None => Registration::Unpaid,
-        })
-    }
-
-    fn secrets(&self) -> Result<Vec<bls::SecretKey>, Failure> {
-        if self.keys.len() > MAX_KEYS {
-            return Err(Failure::usage(format!("{} keystores, a miner takes {MAX_KEYS}", self.keys.len())));
-        }
-        let open = |path: &PathBuf| {
-            let secret = store::read(path)?.open(|| self.passphrase.ask(path))?;
-            let bytes = Zeroizing::new(secret.to_bytes());
-            bls::SecretKey::from_bytes(&bytes).map_err(|error| Failure::damaged(format!("{}: {error}", path.display())))
-        };
-        self.keys.iter().map(open).collect()
-    }
-}
-
-fn record_failure(error: OpenRecordError) -> Failure {
-    let code = match error {
-        OpenRecordError::Held { .. } | OpenRecordError::Io { .. } => Code::Failed,
-        OpenRecordError::Damaged { .. } | OpenRecordError::Version { .. } | OpenRecordError::Key { .. } => {
-            Code::Damaged
-        }
-    };
-    Failure::new(code, error)
 }

@@ -50,7 +50,7 @@ impl RunVerb {
         let data = DataDir::open(&folder)?;
         let database = database(&config, &data)?;
         // Keys are asked for before anything is started.
-        let miner = mine::Prepared::from(&config, &specification, &data)?;
+        let miner = mine::prepare(&config, &specification)?;
         let interrupt = Interrupt::install()?;
         let (stop, stopped) = tokio::sync::oneshot::channel();
         interrupt.then(move || {
@@ -72,7 +72,7 @@ impl RunVerb {
         let place = node.data().path().join(WHEREABOUTS);
         let told = write_whereabouts(&place, node.whereabouts()).and_then(|()| tell(node.whereabouts(), json));
         let miner = match (told, miner) {
-            (Ok(()), Some(miner)) => miner.start(node.handle().clone(), farm, json).map(Some),
+            (Ok(()), Some(miner)) => mine::start(miner, node.handle().clone(), farm, json).map(Some),
             (told, _) => told.map(|()| None),
         };
         if miner.is_ok() {

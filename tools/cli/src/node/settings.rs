@@ -55,6 +55,16 @@ pub(super) struct Settings {
     /// The address that blocks pay to.
     #[arg(long, value_name = "ADDRESS")]
     payout: Option<String>,
+    /// Sends registrations of plots that the chain does not know from the account in this keystore, which pays the least
+    /// fee. Without it they are sent without a fee, of which blocks take few.
+    #[arg(long, value_name = "FILE")]
+    pay_fees: Option<PathBuf>,
+    /// Holds up plotting while there is work: give the same file to `plot create --pause-file`.
+    #[arg(long, value_name = "FILE")]
+    pause_file: Option<PathBuf>,
+    /// What scores, as for `spacetime miner`: auto, cpu, gpu, or both as gpu+cpu.
+    #[arg(long, env = "SPACETIME_BACKEND", value_name = "BACKEND")]
+    backend: Option<String>,
     /// Any setting, as peers.most=64; lists have commas.
     #[arg(long = "set", value_name = "SETTING=VALUE", value_parser = assignment)]
     set: Vec<(&'static Setting, String)>,
@@ -94,6 +104,8 @@ impl Settings {
             ("mine.plots", self.mine),
             ("mine.keys", self.keys),
             ("mine.passphrase_file", self.passphrase_file.into_iter().collect()),
+            ("mine.pay_fees", self.pay_fees.into_iter().collect()),
+            ("mine.pause_file", self.pause_file.into_iter().collect()),
         ] {
             let texts = paths.into_iter().map(|path| {
                 let text = path.into_os_string().into_string();
@@ -109,6 +121,7 @@ impl Settings {
             ("peers.seeds", self.seed),
             ("rpc.listen", self.rpc.into_iter().collect()),
             ("rpc.public", self.rpc_public.then(|| "true".to_owned()).into_iter().collect()),
+            ("mine.backend", self.backend.into_iter().collect()),
             ("mine.payout", self.payout.into_iter().collect()),
         ]);
         let given = given.into_iter().filter(|(_, texts)| !texts.is_empty());

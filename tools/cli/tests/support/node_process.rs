@@ -58,7 +58,7 @@ impl Node {
                 return Self { running, whereabouts };
             }
             assert!(began.elapsed() < PATIENCE, "the node does not come to listen");
-            std::thread::yield_now();
+            std::thread::sleep(Duration::from_millis(10)); // nothing tells of a file
         }
     }
 

@@ -1,26 +1,19 @@
 //! A miner in the node's own process.
 
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use anyhow::Context;
-use spacetime_kernels::Backend;
-use spacetime_node::builder::Payout;
-use spacetime_node::chain::{Address, MinerKey, bls};
-use spacetime_node::config::{Config, DataDir};
+use spacetime_node::chain::Address;
+use spacetime_node::config::{Config, ConfigError};
 use spacetime_node::consensus::Specification;
-use spacetime_node::miner::record::FileRecord;
 use spacetime_node::miner::window::WindowLine;
-use spacetime_node::miner::{DiskField, MinerOptions, News, PlotStatus, Registration, RunError, RunOptions, Stop, run};
+use spacetime_node::miner::{News, PlotStatus, RunError, Stop, run};
 use spacetime_node::service::{Handle, LocalLink};
-use spacetime_prover::farm::MAX_THREADS;
-use spacetime_prover::{Farm, FarmOptions};
-use zeroize::Zeroizing;
 
+use crate::args::engines;
 use crate::keys::passphrase::PassphraseFile;
-use crate::keys::store;
-use crate::prove::allow_open_files;
+use crate::miner::prepare::{Prepared, Wishes};
 use crate::{Failure, out};
 
 use super::Guarded;
@@ -56,14 +49,6 @@ impl Report {
     }
 }
 
-/// A miner that has all it needs.
-#[derive(Debug)]
-pub(super) struct Prepared {
-    options: RunOptions,
-    record: FileRecord,
-    field: DiskField,
-}
-
 /// A miner at work.
 #[derive(Debug)]
 pub(super) struct Working {
@@ -71,63 +56,58 @@ pub(super) struct Working {
     thread: JoinHandle<Result<(), RunError>>,
 }
 
-impl Prepared {
-    /// Opens plots, keys and the record; nothing where no plots are set.
-    pub(super) fn from(
-        config: &Config,
-        specification: &Specification,
-        data: &DataDir,
-    ) -> Result<Option<Self>, Failure> {
-        let settings = &config.mine;
-        if settings.plots.is_empty() {
-            return Ok(None);
-        }
-        let Some(payout) = &settings.payout else {
-            return Err(Failure::usage("mining needs an address that blocks pay to: --payout ADDRESS"));
-        };
-        let payout = Address::parse(payout, &specification.parameters.hrp)
-            .map_err(|error| Failure::usage(format!("payout {payout}: {error}")))?;
-        if settings.keys.is_empty() {
-            return Err(Failure::usage("mining needs the plots' miner keys: --keys KEYSTORE"));
-        }
-        let place = |keystore: &PathBuf| {
-            let key = MinerKey(store::public_key(keystore)?);
-            Ok((key, FileRecord::place_in(&data.signed(), &key)))
-        };
-        let places = settings.keys.iter().map(place).collect::<Result<Vec<_>, Failure>>()?;
-        let folder = data.signed();
-        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
-        let record = FileRecord::open(places).map_err(Failure::failed)?;
-        let passphrase =
-            settings.passphrase_file.as_deref().map_or_else(PassphraseFile::default, PassphraseFile::named);
-        let keys = settings.keys.iter().map(|path| secret(path, &passphrase)).collect::<Result<Vec<_>, _>>()?;
-        allow_open_files();
-        let farm = Farm::open(&settings.plots, FarmOptions::default()).map_err(Failure::usage)?;
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
-        let miner = MinerOptions { keys, payout: Payout::all_to(payout), registration: Registration::Unpaid };
-        let options = RunOptions { miner, pause_file: None };
-        Ok(Some(Self { options, record, field: DiskField::new(farm, Backend::fastest(), threads) }))
+/// Opens plots, keys and the record; nothing where no plots are set.
+pub(super) fn prepare(config: &Config, specification: &Specification) -> Result<Option<Prepared>, Failure> {
+    let settings = &config.mine;
+    if settings.plots.is_empty() {
+        return Ok(None);
     }
+    let Some(payout) = &settings.payout else { return Err(Failure::usage(ConfigError::Payout)) };
+    let payout = Address::parse(payout, &specification.parameters.hrp)
+        .map_err(|error| Failure::usage(format!("payout {payout}: {error}")))?;
+    let engines = engines(&settings.backend)
+        .map_err(|error| Failure::usage(format!("mine.backend is \"{}\": {error}", settings.backend)))?;
+    let passphrase = settings.passphrase_file.as_deref().map_or_else(PassphraseFile::default, PassphraseFile::named);
+    let wishes = Wishes {
+        plots: &settings.plots,
+        keys: &settings.keys,
+        passphrase: &passphrase,
+        records: settings.records.as_deref(),
+        payout,
+        register: settings.register,
+        pay_fees: settings.pay_fees.as_deref(),
+        pause_file: settings.pause_file.as_deref(),
+        engines: &engines,
+        threads: settings.threads,
+        queue_depth: settings.queue_depth.map(|depth| depth as usize),
+        block_bytes: settings.block_bytes.map(|bytes| bytes as usize),
+    };
+    wishes.prepare().map(Some)
+}
 
-    /// Lets it work for the participant behind `handle`.
-    pub(super) fn start(self, handle: Handle<Guarded>, report: Report, json: bool) -> Result<Working, Failure> {
-        let stop = Stop::new();
-        let stopping = stop.clone();
-        let Self { options, record, field } = self;
-        let work = move || {
-            let link = Arc::new(LocalLink::new(handle));
-            run(options, record, Arc::new(field), link, &stopping, |news| {
-                report.note(&news);
-                match news {
-                    News::Window(line) if json => out::json(line).map_err(|error| error.to_string()),
-                    News::Window(line) => out::line(line).map_err(|error| error.to_string()),
-                    _ => Ok(()),
-                }
-            })
-        };
-        let thread = std::thread::Builder::new().name("miner".into()).spawn(work).context("cannot start a thread")?;
-        Ok(Working { stop, thread })
-    }
+/// Lets a miner work for the participant behind `handle`.
+pub(super) fn start(
+    prepared: Prepared,
+    handle: Handle<Guarded>,
+    report: Report,
+    json: bool,
+) -> Result<Working, Failure> {
+    let stop = Stop::new();
+    let stopping = stop.clone();
+    let Prepared { options, record, field } = prepared;
+    let work = move || {
+        let link = Arc::new(LocalLink::new(handle));
+        run(options, record, Arc::new(field), link, &stopping, |news| {
+            report.note(&news);
+            match news {
+                News::Window(line) if json => out::json(line).map_err(|error| error.to_string()),
+                News::Window(line) => out::line(line).map_err(|error| error.to_string()),
+                _ => Ok(()),
+            }
+        })
+    };
+    let thread = std::thread::Builder::new().name("miner".into()).spawn(work).context("cannot start a thread")?;
+    Ok(Working { stop, thread })
 }
 
 impl Working {
@@ -138,10 +118,4 @@ impl Working {
             Err(panic) => std::panic::resume_unwind(panic),
         }
     }
-}
-
-fn secret(path: &Path, passphrase: &PassphraseFile) -> Result<bls::SecretKey, Failure> {
-    let secret = store::read(path)?.open(|| passphrase.ask(path))?;
-    let bytes = Zeroizing::new(secret.to_bytes());
-    bls::SecretKey::from_bytes(&bytes).map_err(|error| Failure::damaged(format!("{}: {error}", path.display())))
 }

@@ -1,0 +1,156 @@
+//! What a miner needs before it can work, whichever way it asks its node: plots, keys, and the record of what was signed.
+
+use std::path::{Path, PathBuf};
+
+use spacetime_node::builder::Payout;
+use spacetime_node::chain::{Address, MinerKey, bls, ed25519};
+use spacetime_node::miner::record::{FileRecord, OpenRecordError};
+use spacetime_node::miner::{DiskField, MinerOptions, Registration, RunOptions};
+use spacetime_prover::farm::MAX_THREADS;
+use spacetime_prover::{Farm, FarmOptions};
+use tracing::warn;
+use zeroize::Zeroizing;
+
+use crate::args::Engines;
+use crate::keys::account::Account;
+use crate::keys::passphrase::PassphraseFile;
+use crate::keys::store::{self, Kind};
+use crate::prove::{allow_open_files, refusal};
+use crate::{Code, Failure, Failures, gpu};
+
+/// Most keystores: each is opened, held and locked.
+const MAX_KEYS: usize = 64;
+
+/// What its user says.
+#[derive(Debug)]
+pub(crate) struct Wishes<'a> {
+    /// Plots, or folders of plots.
+    pub(crate) plots: &'a [PathBuf],
+    /// Keystores of the plots' miner keys.
+    pub(crate) keys: &'a [PathBuf],
+    /// Where their passphrase comes from.
+    pub(crate) passphrase: &'a PassphraseFile,
+    /// The folder of the records of what was signed; without it they lie beside the keystores.
+    pub(crate) records: Option<&'a Path>,
+    /// Who is paid.
+    pub(crate) payout: Address,
+    /// Whether plots that the chain does not know are registered.
+    pub(crate) register: bool,
+    /// The keystore of the account that pays for that.
+    pub(crate) pay_fees: Option<&'a Path>,
+    /// What holds up plotting.
+    pub(crate) pause_file: Option<&'a Path>,
+    /// What scores.
+    pub(crate) engines: &'a Engines,
+    /// Threads that score; without it, one for each CPU.
+    pub(crate) threads: Option<u16>,
+    /// Reads in flight on each disk.
+    pub(crate) queue_depth: Option<usize>,
+    /// Bytes of a read.
+    pub(crate) block_bytes: Option<usize>,
+}
+
+/// A miner that has all it needs but its node.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) options: RunOptions,
+    pub(crate) record: FileRecord,
+    pub(crate) field: DiskField,
+}
+
+impl Wishes<'_> {
+    /// Opens all of it.
+    ///
+    /// # Errors
+    /// The first that cannot be opened, or is held by another miner.
+    pub(crate) fn prepare(&self) -> Result<Prepared, Failure> {
+        if self.keys.len() > MAX_KEYS {
+            return Err(Failure::usage(format!("{} keystores, a miner takes {MAX_KEYS}", self.keys.len())));
+        }
+        let field = self.field()?;
+        let places: Vec<_> = self.keys.iter().map(|keystore| self.place(keystore)).collect::<Result<_, _>>()?;
+        // Before a passphrase is asked for: another miner may have it.
+        let record = FileRecord::open(places).map_err(record_failure)?;
+        let options = RunOptions {
+            miner: MinerOptions {
+                keys: self.secrets()?,
+                payout: Payout::all_to(self.payout),
+                registration: self.registration()?,
+            },
+            pause_file: self.pause_file.map(Path::to_owned),
+        };
+        Ok(Prepared { options, record, field })
+    }
+
+    fn field(&self) -> Result<DiskField, Failure> {
+        let defaults = FarmOptions::default();
+        let options = FarmOptions {
+            queue_depth: self.queue_depth.unwrap_or(defaults.queue_depth),
+            block_bytes: self.block_bytes.unwrap_or(defaults.block_bytes),
+            scorers: gpu::scorers(self.engines)?,
+            ..defaults
+        };
+        allow_open_files();
+        let farm = Farm::open(self.plots, options).map_err(Failure::usage)?;
+        if farm.plots().is_empty() {
+            let mut failures = Failures::default();
+            farm.refused().iter().for_each(|refused| failures.push(refusal(&refused.why)));
+            failures.end()?;
+            warn!("there is no plot yet: plots that come into these folders are taken in");
+        }
+        let threads = self
+            .threads
+            .map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS), usize::from);
+        Ok(DiskField::new(farm, self.engines.cpu(), threads))
+    }
+
+    /// A keystore's key, and where what it signed is remembered: in one place for all miners of this machine, so that two
+    /// of them cannot sign for one epoch.
+    fn place(&self, keystore: &Path) -> Result<(MinerKey, PathBuf), Failure> {
+        let key = MinerKey(store::public_key(keystore)?);
+        let place = match self.records {
+            Some(folder) => {
+                std::fs::create_dir_all(folder).map_err(|error| {
+                    Failure::failed(format!("{}: cannot make the folder: {error}", folder.display()))
+                })?;
+                FileRecord::place_in(folder, &key)
+            }
+            None => FileRecord::place_beside(keystore),
+        };
+        Ok((key, place))
+    }
+
+    fn registration(&self) -> Result<Registration, Failure> {
+        Ok(match self.pay_fees {
+            Some(_) if !self.register => {
+                return Err(Failure::usage("an account to pay for registrations is named, and none are to be made"));
+            }
+            Some(path) => {
+                let secret = store::read_kind::<Account, 32>(path)?.open(|| self.passphrase.ask(path))?;
+                let bytes = Account::secret_bytes(&secret);
+                Registration::Paid(Box::new(ed25519::SecretKey::from_bytes(&bytes)))
+            }
+            None if !self.register => Registration::Off,
+            None => Registration::Unpaid,
+        })
+    }
+
+    fn secrets(&self) -> Result<Vec<bls::SecretKey>, Failure> {
+        let open = |path: &PathBuf| {
+            let secret = store::read(path)?.open(|| self.passphrase.ask(path))?;
+            let bytes = Zeroizing::new(secret.to_bytes());
+            bls::SecretKey::from_bytes(&bytes).map_err(|error| Failure::damaged(format!("{}: {error}", path.display())))
+        };
+        self.keys.iter().map(open).collect()
+    }
+}
+
+fn record_failure(error: OpenRecordError) -> Failure {
+    let code = match error {
+        OpenRecordError::Held { .. } | OpenRecordError::Io { .. } => Code::Failed,
+        OpenRecordError::Damaged { .. } | OpenRecordError::Version { .. } | OpenRecordError::Key { .. } => {
+            Code::Damaged
+        }
+    };
+    Failure::new(code, error)
+}

@@ -15,7 +15,7 @@ use crate::chain::rules::{TransactionError, check_form};
 use crate::chain::{Address, BlockId, Height, Payload, Transaction, TransactionId};
 use crate::consensus::{Fees, Parameters};
 use crate::manager::{ChainManager, Event};
-use crate::mempool::save::{SaveError, load, save};
+use crate::mempool::save::{SaveError, Snapshot, load};
 use crate::mempool::{
     CheckedTransaction, Inserted, Limits, MAX_UNPAID_ACTIVATIONS, MAX_UNPAID_REGISTRATIONS, Mempool, Refusal, StateView,
 };
@@ -270,7 +270,13 @@ impl ChainPool {
     /// # Errors
     /// If the file cannot be written; the one before it is still there.
     pub fn save(&self, path: &Path) -> Result<(), PoolError> {
-        Ok(save(&self.pool, path)?)
+        Ok(self.snapshot().save(path)?)
+    }
+
+    /// All that is held, to be written while the pool goes on.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::of(&self.pool)
     }
 
     /// Offers what [`ChainPool::save`] wrote, and says how many were taken; none if there is no file. All is checked as
@@ -279,7 +285,8 @@ impl ChainPool {
     /// # Errors
     /// If the file cannot be read or is damaged, which leaves the pool as it is; or the store cannot be read.
     pub fn load<D: Database>(&mut self, manager: &ChainManager<D>, path: &Path) -> Result<usize, PoolError> {
-        let transactions = load(path, self.pool.limits())?;
+        // Limits may have been wider when it was written: what does not fit now is dropped one by one.
+        let transactions = load(path, &Limits::GREATEST)?;
         let verdicts = self.offer(manager, transactions)?;
         Ok(verdicts.iter().filter(|verdict| verdict.is_ok()).count())
     }

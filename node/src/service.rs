@@ -40,6 +40,20 @@ const MAX_SLEEP: Duration = Duration::from_secs(1);
 #[error("the node has stopped")]
 pub struct Stopped;
 
+/// Why a participant has ended by itself.
+#[derive(Debug, Error)]
+pub enum EndError {
+    /// Its store has failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Nothing comes from the network any more: its task has ended, which is a fault of the program.
+    #[error("the network has ended by itself, which is a fault of this program: the log says more")]
+    Network,
+    /// Nothing is verified any more, which is a fault of the program.
+    #[error("the verifier has ended by itself, which is a fault of this program: the log says more")]
+    Verifier,
+}
+
 type Call<D> = Box<dyn FnOnce(&mut Participant<D>, u64) + Send>;
 
 /// By which anybody asks something of the participant.
@@ -96,7 +110,7 @@ impl<D: Database> Handle<D> {
 
 /// Where inputs come from and effects go to: the network, or a test.
 pub trait Wire: Send + 'static {
-    /// The next input, the urgent first. Nothing once there will be none any more.
+    /// The next input, the urgent first. Nothing once there will be none any more: then the participant ends.
     fn next(&mut self) -> impl Future<Output = Option<Input>> + Send;
 
     /// Does what the participant wants done. Nothing is waited for but room in a queue that is always emptied.
@@ -108,7 +122,7 @@ pub trait Wire: Send + 'static {
 pub struct Running<D> {
     handle: Handle<D>,
     stop: Option<oneshot::Sender<()>>,
-    thread: Option<thread::JoinHandle<Result<Participant<D>, StoreError>>>,
+    thread: Option<thread::JoinHandle<Result<Participant<D>, EndError>>>,
     ended: Option<oneshot::Receiver<()>>,
 }
 
@@ -151,11 +165,11 @@ impl<D: Database + Send + Sync + 'static> Running<D> {
     /// Stops the participant after what it is doing, and gives it back.
     ///
     /// # Errors
-    /// If its store had failed.
+    /// If it had ended by itself.
     ///
     /// # Panics
     /// If the participant did.
-    pub fn stop(mut self) -> Result<Participant<D>, StoreError> {
+    pub fn stop(mut self) -> Result<Participant<D>, EndError> {
         self.stop.take().map(|stop| stop.send(()));
         let thread = self.thread.take().expect("it is stopped once");
         match thread.join() {
@@ -211,26 +225,22 @@ async fn run<D: Database>(
     mut wire: impl Wire,
     inbox: Inbox<D>,
     work: broadcast::Sender<Work>,
-) -> Result<Participant<D>, StoreError> {
+) -> Result<Participant<D>, EndError> {
     let Inbox { mut calls, mut verified, jobs, mut stopped } = inbox;
     // Jobs wait here where all of the verifier's queue is taken, so that neither thread waits for the other.
     let mut waiting = std::collections::VecDeque::new();
-    let mut wired = true;
     loop {
         let now = now_ms();
         let sleep = Duration::from_millis(participant.wake_ms(now).saturating_sub(now)).min(MAX_SLEEP);
         let effects = tokio::select! {
             biased;
             _ = &mut stopped => return Ok(participant),
-            Some(input) = verified.recv() => participant.handle(input, now_ms())?,
+            input = verified.recv() => participant.handle(input.ok_or(EndError::Verifier)?, now_ms())?,
             Some(call) = calls.recv() => {
                 call(&mut participant, now_ms());
                 participant.handle(Input::Tick, now_ms())?
             }
-            input = wire.next(), if wired => match input {
-                Some(input) => participant.handle(input, now_ms())?,
-                None => { wired = false; Vec::new() }
-            },
+            input = wire.next() => participant.handle(input.ok_or(EndError::Network)?, now_ms())?,
             () = tokio::time::sleep(sleep) => participant.handle(Input::Tick, now_ms())?,
         };
         for effect in effects {

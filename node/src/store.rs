@@ -17,7 +17,6 @@ pub mod open;
 pub mod rocks;
 pub mod snapshot;
 pub mod space;
-mod unfinished;
 pub mod versions;
 
 use std::sync::Arc;

@@ -208,7 +208,7 @@ fn every_setting_can_be_set_by_the_environment() {
             Kind::Text if setting.path == "network" => "local",
             Kind::Text if setting.path == "rpc.listen" => "127.0.0.1:5",
             Kind::Text | Kind::Path | Kind::Texts | Kind::Paths => "/x",
-            Kind::Number => "1000000",
+            Kind::Number => "1000",
             Kind::Truth => "true",
         };
         let variables = |name: &str| (name == setting.variable()).then(|| OsString::from(value));

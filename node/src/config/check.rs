@@ -3,6 +3,7 @@
 use spacetime_prover::farm::MAX_THREADS;
 
 use super::{Config, ConfigError};
+use crate::mempool::Limits;
 use crate::network::address::PeerAddress;
 
 /// Longest list: nobody writes down more, and each entry costs a socket, a dial or an open file.
@@ -23,8 +24,8 @@ impl Config {
         self.check_lists()?;
         self.check_peers()?;
         self.check_rpc()?;
-        range("pool.transactions", self.pool.transactions, 1, 1_000_000)?;
-        range("pool.bytes", self.pool.bytes, 1 << 20, 1 << 30)?;
+        range("pool.transactions", self.pool.transactions, 1, Limits::GREATEST.transactions as u64)?;
+        range("pool.bytes", self.pool.bytes, 1 << 20, Limits::GREATEST.bytes as u64)?;
         if let Some(threads) = self.mine.threads {
             range("mine.threads", threads.into(), 1, MAX_THREADS as u64)?;
         }

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::whole::sync_folder;
+
 /// 64 digits and a line break; more than this is something else.
 const MAX_BYTES: u64 = 128;
 
@@ -102,5 +104,6 @@ fn make(path: &Path) -> Result<Zeroizing<[u8; 32]>, SecretFileError> {
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io_error(&new, "cannot write it"))?;
     drop(file);
     fs::rename(&new, path).map_err(io_error(path, "cannot put it in its place"))?;
+    sync_folder(path).map_err(io_error(path, "cannot sync its folder"))?;
     Ok(secret)
 }

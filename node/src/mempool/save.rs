@@ -4,17 +4,20 @@
 //! with its length (4 bytes) before it, and the SHA-256 of all before. Written beside the file
 //! and renamed, so that there is always a whole one.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::{
-    Limits, MAX_TRANSACTION_BYTES, MAX_UNPAID_ACTIVATIONS, MAX_UNPAID_BYTES, MAX_UNPAID_REGISTRATIONS, Mempool,
+    CheckedTransaction, Limits, MAX_TRANSACTION_BYTES, MAX_UNPAID_ACTIVATIONS, MAX_UNPAID_BYTES,
+    MAX_UNPAID_REGISTRATIONS, Mempool,
 };
 use crate::chain::{DecodeError, Transaction, decode, encode};
+use crate::whole::{self, NotWritten};
 
 /// What such a file begins with.
 const MAGIC: [u8; 8] = *b"SPCTPOOL";
@@ -122,42 +125,37 @@ fn bounds(limits: &Limits) -> (usize, u64) {
     (count, bytes as u64)
 }
 
-/// Writes all that the pool holds to `path`, whole or not at all.
-///
-/// # Errors
-/// If the file cannot be written; the one before it is still there.
-pub fn save(pool: &Mempool, path: &Path) -> Result<(), SaveError> {
-    let mut bytes = Vec::with_capacity(HEAD_BYTES + pool.bytes() + 4 * pool.len() + CHECKSUM_BYTES);
-    bytes.extend_from_slice(&MAGIC);
-    bytes.extend_from_slice(&VERSION.to_le_bytes());
-    bytes.extend_from_slice(&(pool.len() as u32).to_le_bytes());
-    for transaction in pool.iter() {
-        bytes.extend_from_slice(&(transaction.bytes() as u32).to_le_bytes());
-        bytes.extend_from_slice(&encode(transaction.get()));
-    }
-    let checksum = Sha256::digest(&bytes);
-    bytes.extend_from_slice(&checksum);
+/// What a pool holds, to be written while the pool goes on.
+#[derive(Debug)]
+pub struct Snapshot(Vec<Arc<CheckedTransaction>>);
 
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let new = path.with_file_name(name);
-    let mut file = File::create(&new).map_err(SaveError::io(&new, "cannot create it"))?;
-    file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(SaveError::io(&new, "cannot write it"))?;
-    drop(file);
-    fs::rename(&new, path).map_err(SaveError::io(path, "cannot put the new one in its place"))?;
-    sync_folder(path).map_err(SaveError::io(path, "cannot sync its folder"))
+impl Snapshot {
+    /// Of all that `pool` holds.
+    #[must_use]
+    pub fn of(pool: &Mempool) -> Self {
+        Self(pool.iter().cloned().collect())
+    }
+
+    /// Writes it to `path`, whole or not at all.
+    ///
+    /// # Errors
+    /// If the file cannot be written; the one before it is still there.
+    pub fn save(&self, path: &Path) -> Result<(), SaveError> {
+        let mut bytes = Vec::new();
+        bytes.extend_from_slice(&MAGIC);
+        bytes.extend_from_slice(&VERSION.to_le_bytes());
+        bytes.extend_from_slice(&(self.0.len() as u32).to_le_bytes());
+        for transaction in &self.0 {
+            bytes.extend_from_slice(&(transaction.bytes() as u32).to_le_bytes());
+            bytes.extend_from_slice(&encode(transaction.get()));
+        }
+        let checksum = Sha256::digest(&bytes);
+        bytes.extend_from_slice(&checksum);
+        whole::write(path, &bytes).map_err(|NotWritten { path, action, source }| SaveError::Io { path, action, source })
+    }
 }
 
-/// Makes a rename last, where the system has folders that can be synced.
-fn sync_folder(path: &Path) -> io::Result<()> {
-    if !cfg!(unix) {
-        return Ok(());
-    }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
-}
-
-/// Reads what [`save`] wrote, none if there is no file. Nothing of it is trusted: form and signatures of each are to
+/// Reads what [`Snapshot::save`] wrote, none if there is no file. Nothing of it is trusted: form and signatures of each are to
 /// be checked again before a pool takes it, in this order.
 ///
 /// # Errors

@@ -18,7 +18,7 @@ use super::score::Fading;
 
 mod save;
 
-pub use save::BookError;
+pub use save::{BookError, Snapshot};
 
 /// Addresses in a bucket.
 const SLOTS: usize = 16;

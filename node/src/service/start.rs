@@ -1,6 +1,6 @@
 //! A whole node: data directory, chain, peers, network and HTTP, started in this order and stopped in the other.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,13 +11,14 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::wire::NetworkWire;
-use super::{Handle, Running, now_ms};
+use super::{EndError, Handle, Running, now_ms};
 use crate::chain::Height;
 use crate::chain_pool::PoolError;
 use crate::config::{self, Config, DataDir, SecretFileError, read_or_make_secret};
 use crate::consensus::{Fees, Specification};
 use crate::manager::{self, ChainManager, ManagerError};
 use crate::mempool::Limits;
+use crate::mempool::save::SaveError;
 use crate::network::address::{AddressError, PeerAddress};
 use crate::network::book::{Book, BookError};
 use crate::network::identity::Identity;
@@ -26,7 +27,7 @@ use crate::network::peers::{PeerOptions, Peers};
 use crate::network::swarm::{Network, NetworkError, NetworkOptions};
 use crate::participant::{Options, Participant};
 use crate::rpc::{Hooks, Patience, RpcOptions, RpcServer, StartError as RpcError};
-use crate::store::{Database, StoreError};
+use crate::store::Database;
 use crate::sync::{Sync, SyncOptions};
 
 /// How often the peer book and the pool are written: what a crash may take of them.
@@ -100,9 +101,9 @@ pub enum StartError {
 /// Why a node did not stop as it should.
 #[derive(Debug, Error)]
 pub enum StopError {
-    /// The chain's store had failed.
+    /// The participant had ended by itself.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Ended(#[from] EndError),
     /// The peer book cannot be written: the one before is still there.
     #[error(transparent)]
     Book(#[from] BookError),
@@ -217,7 +218,13 @@ impl<D: Database + 'static> RunningNode<D> {
         let chain = ChainManager::open(specification, database, random()?, keep)?;
         let genesis = chain.genesis().id;
         let identity = Identity::from_secret(*read_or_make_secret(&data.node_key())?);
-        let book = Book::load(&data.peers(), config.peers.strict_local)?;
+        let book = match Book::load(&data.peers(), config.peers.strict_local) {
+            Err(error) if !matches!(error, BookError::Io { .. }) => {
+                set_aside(&data.peers(), &error, "begins with no peers and no bans")?;
+                None
+            }
+            loaded => loaded?,
+        };
         let book = book.unwrap_or(Book::new(random()?, config.peers.strict_local));
         let peer_options = PeerOptions { software: software.clone(), ..peer_options(&config, &identity, &chain)? };
         let peers = Peers::new(peer_options, book, Tip::from(chain.tip()), random()?, now_ms());
@@ -225,7 +232,13 @@ impl<D: Database + 'static> RunningNode<D> {
         let participant_options = Options { software: software.clone(), mine_alone, pool: limits(&config.pool) };
         let mut participant = Participant::new(participant_options, chain, peers, Sync::new(SyncOptions::default()));
         let (pool, chain) = participant.pool_mut();
-        let taken = pool.load(chain, &data.pool()).map_err(|error| StartError::Pool(Box::new(error)))?;
+        let taken = match pool.load(chain, &data.pool()) {
+            Err(PoolError::Save(error)) if !matches!(error, SaveError::Io { .. }) => {
+                set_aside(&data.pool(), &error, "begins with an empty pool")?;
+                0
+            }
+            taken => taken.map_err(|error| StartError::Pool(Box::new(error)))?,
+        };
         if taken > 0 {
             tracing::info!(transactions = taken, "took back what waited for a block");
         }
@@ -317,6 +330,8 @@ impl<D: Database + 'static> RunningNode<D> {
             runtime.block_on(rpc.stop());
         }
         let participant = running.stop();
+        // A file that is being written is not to be written twice at once.
+        let _ = runtime.block_on(keeper);
         // The network ends with its last sender, which the participant's thread had.
         runtime.block_on(async { drop(tokio::time::timeout(FAREWELL, network).await) });
         runtime.shutdown_timeout(FAREWELL);
@@ -327,7 +342,18 @@ impl<D: Database + 'static> RunningNode<D> {
     }
 }
 
-/// Writes the peer book and the pool now and then.
+/// Puts a damaged file that a node can do without under another name, and says so.
+fn set_aside(path: &Path, why: &dyn std::error::Error, then: &str) -> Result<(), StartError> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".damaged");
+    let aside = path.with_file_name(name);
+    std::fs::rename(path, &aside)
+        .map_err(|source| StartError::System { what: "cannot put a damaged file aside", source })?;
+    tracing::error!(aside = %aside.display(), "{why}: it is put aside, and the node {then}");
+    Ok(())
+}
+
+/// Writes the peer book and the pool now and then, on a thread of its own: the participant must not wait for the disk.
 async fn keep_saved<D: Database + 'static>(handle: Handle<D>, peers: PathBuf, pool: PathBuf) {
     let mut ticks = tokio::time::interval(SAVE_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -335,17 +361,18 @@ async fn keep_saved<D: Database + 'static>(handle: Handle<D>, peers: PathBuf, po
     ticks.tick().await;
     loop {
         ticks.tick().await;
+        let seen = handle.with(|participant, _| (participant.peers().book().snapshot(), participant.pool().snapshot()));
+        let Ok((book, held)) = seen.await else { return };
         let (peers, pool) = (peers.clone(), pool.clone());
-        let saved = handle.with(move |participant, _| {
-            if let Err(error) = participant.peers().book().save(&peers) {
+        let write = move || {
+            if let Err(error) = book.save(&peers) {
                 tracing::error!(%error, "the peer book is not saved");
             }
-            if let Err(error) = participant.pool().save(&pool) {
+            if let Err(error) = held.save(&pool) {
                 tracing::error!(%error, "the pool is not saved");
             }
-        });
-        if saved.await.is_err() {
-            return;
-        }
+        };
+        // What it has begun it ends, even where the node stops meanwhile.
+        let _ = tokio::task::spawn_blocking(write).await;
     }
 }

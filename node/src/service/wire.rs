@@ -20,7 +20,7 @@ impl Wire for NetworkWire {
 
     async fn act(&mut self, effect: Effect) {
         match Command::of(effect, now_ms()) {
-            // A network that has ended takes nothing any more: the participant is about to be stopped.
+            // A network that has ended takes nothing any more: so the participant will hear when it looks for inputs.
             Ok(command) => drop(self.commands.send(command).await),
             Err(effect) => tracing::error!(?effect, "nobody does what the participant wants"),
         }

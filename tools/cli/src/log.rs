@@ -3,6 +3,10 @@
 use std::io::{self, IsTerminal};
 
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// How loud the program is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,11 +33,14 @@ impl Verbosity {
 
 /// Starts logging. A log line that cannot be written is lost, never a panic.
 pub(crate) fn start(verbosity: Verbosity) {
-    let log = tracing_subscriber::fmt()
-        .with_max_level(verbosity.level())
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
         .with_target(false)
         .log_internal_errors(false);
-    if verbosity.serves { log.init() } else { log.without_time().init() }
+    let lines = if verbosity.serves { lines.boxed() } else { lines.without_time().boxed() };
+    // What libraries tell of themselves says little to whom it is not for.
+    let others = Verbosity { verbose: verbosity.verbose.saturating_sub(1), serves: false, ..verbosity };
+    let loud = Targets::new().with_target("spacetime", verbosity.level()).with_default(others.level());
+    tracing_subscriber::registry().with(lines).with(loud).init();
 }

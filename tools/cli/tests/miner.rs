@@ -278,16 +278,23 @@ fn one_miner_signs_with_a_key() {
     node.wait_for_streams(1);
     let id = format!("process {}", first.0.id());
     run(folder.path(), &arguments(&node.url, &payout, &[])).expect(1, &["key.signed", &id]);
-    // Records in a folder of their own are others.
-    let second = Running::start(folder.path(), &arguments(&node.url, &payout, &["--data", "data/miner"]));
-    node.wait_for_streams(2);
-    stop(second);
+    // Not by another name for its keystore, nor with another place for the record.
+    std::os::unix::fs::symlink("key", folder.path().join("link")).expect("a link");
+    let by_link = ["miner", "--node", &node.url, "--keys", "link", "--payout", &payout, "plots"];
+    run(folder.path(), &by_link).expect(1, &["key.signed", &id]);
+    let elsewhere = arguments(&node.url, &payout, &["--data", "data/miner"]);
+    run(folder.path(), &elsewhere).expect(2, &["key.signed", "has signed already", "data/miner"]);
+    run(folder.path(), &arguments(&node.url, &payout, &["--keys", "link"])).expect(2, &["one miner key"]);
     stop(first);
-    assert_eq!(
-        fs::read_dir(folder.path().join("data/miner")).expect("it was made").count(),
-        2,
-        "a record and its lock"
-    );
+    fs::remove_file(folder.path().join("key.signed")).expect("it was there");
+    let second = Running::start(folder.path(), &elsewhere);
+    node.wait_for_streams(2);
+    let id = format!("process {}", second.0.id());
+    run(folder.path(), &arguments(&node.url, &payout, &[])).expect(1, &["key.signed", &id]);
+    stop(second);
+    assert!(!folder.path().join("key.signed").exists());
+    let kept = fs::read_dir(folder.path().join("data/miner")).expect("it was made");
+    assert_eq!(kept.count(), 2, "a record and its lock");
 }
 
 #[test]

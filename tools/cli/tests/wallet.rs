@@ -14,7 +14,7 @@ use node_process::{Node, SECRET, account, chain};
 use serde_json::Value;
 use spacetime_node::chain::{Hash, MinerKey};
 use spacetime_node::consensus::GenesisPlot;
-use support::{Ran, run, run_with_input};
+use support::{Ran, names_in, run, run_with_input};
 
 const OTHER: &str = "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb";
 
@@ -164,7 +164,8 @@ fn plots_are_registered_at_an_accounts_cost() {
     // Once is enough.
     assert_eq!(lines(&register("more", "miner.json").expect(0, &["registered already"])), Vec::<Value>::new());
     run(folder, &["-q", "keys", "new", "--insecure", "--out", "stranger.json"]).expect(0, &["WARNING"]);
-    register("more", "stranger.json").expect(2, &["the key is another's"]);
+    let one = names_in(&folder.join("more")).swap_remove(0);
+    register(&format!("more/{one}"), "stranger.json").expect(2, &["the key is another's"]);
     let create = ["-q", "plot", "create", "--network", "test", "--rows", "256", "--log2-columns", "4", "--out", "odd"];
     run(folder, &[&create[..], &keys[..]].concat()).expect(0, &[]);
     register("odd", "miner.json").expect(2, &["not a plot for network local"]);

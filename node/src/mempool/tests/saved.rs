@@ -5,7 +5,7 @@ use std::fs;
 use sha2::{Digest, Sha256};
 
 use super::*;
-use crate::mempool::save::{SaveError, load, save};
+use crate::mempool::save::{SaveError, Snapshot, load};
 
 fn pool() -> (Mempool, World) {
     let world = World::with(&[(1, 1_000_000), (2, 1_000_000)]);
@@ -24,9 +24,9 @@ fn what_was_saved_is_loaded_in_an_order_that_a_new_pool_takes() {
     let path = folder.path().join("mempool");
     assert!(load(&path, &limits()).expect("no file is no pool").is_empty());
     let (pool, world) = pool();
-    save(&Mempool::new(limits()), &path).expect("an empty one");
+    Snapshot::of(&Mempool::new(limits())).save(&path).expect("an empty one");
     assert!(load(&path, &limits()).expect("empty").is_empty());
-    save(&pool, &path).expect("saved over it");
+    Snapshot::of(&pool).save(&path).expect("saved over it");
     let loaded = load(&path, &limits()).expect("loaded");
     let mut again = Mempool::new(limits());
     for transaction in loaded {
@@ -44,7 +44,7 @@ fn what_was_saved_is_loaded_in_an_order_that_a_new_pool_takes() {
 fn every_damage_is_an_error_that_names_the_file() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("mempool");
-    save(&pool().0, &path).expect("saved");
+    Snapshot::of(&pool().0).save(&path).expect("saved");
     let good = fs::read(&path).expect("there");
     let refused = |bytes: &[u8]| {
         fs::write(&path, bytes).expect("written");
@@ -84,5 +84,5 @@ fn every_damage_is_an_error_that_names_the_file() {
 fn a_folder_that_is_not_there_is_an_error() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("none").join("mempool");
-    assert!(matches!(save(&pool().0, &path), Err(SaveError::Io { .. })));
+    assert!(matches!(Snapshot::of(&pool().0).save(&path), Err(SaveError::Io { .. })));
 }

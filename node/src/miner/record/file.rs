@@ -26,6 +26,7 @@ use thiserror::Error;
 use super::memory::Signed;
 use super::{KEPT_EPOCHS, RecordError, SigningRecord};
 use crate::chain::{BlockId, Epoch, Hash, MinerKey};
+use crate::whole::sync_folder;
 
 const PIECE_BYTES: usize = 128;
 const CHECKSUM_AT: usize = 96;
@@ -98,22 +99,49 @@ pub enum OpenRecordError {
         /// Whose it is.
         found: MinerKey,
     },
+    /// One key would have two records.
+    #[error("{} and {} are to be signing records of one miner key, {key}", first.display(), second.display())]
+    Twice {
+        /// The key.
+        key: MinerKey,
+        /// A record.
+        first: PathBuf,
+        /// Another.
+        second: PathBuf,
+    },
 }
 
 /// Records of some keys, each in a file, held until this is dropped.
 #[derive(Debug)]
 pub struct FileRecord {
     files: BTreeMap<MinerKey, KeyFile>,
+    /// Locks of further places.
+    held: Vec<File>,
 }
 
 impl FileRecord {
     /// Opens each key's record, and makes those that are not there, readable by their owner alone.
     ///
     /// # Errors
-    /// If one of them is held by another process or damaged, or cannot be read or written.
+    /// If one of them is held by another process or damaged, cannot be read or written, or is a key's second.
     pub fn open(places: impl IntoIterator<Item = (MinerKey, PathBuf)>) -> Result<Self, OpenRecordError> {
-        let open = |(key, path): (MinerKey, PathBuf)| KeyFile::open(&path, &key).map(|file| (key, file));
-        Ok(Self { files: places.into_iter().map(open).collect::<Result<_, _>>()? })
+        let mut files: BTreeMap<MinerKey, KeyFile> = BTreeMap::new();
+        for (key, path) in places {
+            if let Some(first) = files.get(&key) {
+                return Err(OpenRecordError::Twice { key, first: first.path.clone(), second: path });
+            }
+            files.insert(key, KeyFile::open(&path, &key)?);
+        }
+        Ok(Self { files, held: Vec::new() })
+    }
+
+    /// Keeps other miners away from the place of a record that lies elsewhere, without making one there.
+    ///
+    /// # Errors
+    /// If another process holds it, or no lock can be made there.
+    pub fn hold(&mut self, path: &Path) -> Result<(), OpenRecordError> {
+        self.held.push(lock(path)?);
+        Ok(())
     }
 
     /// Where a key's record lies in a folder that holds those of many.
@@ -410,16 +438,6 @@ fn write_beside(path: &Path, pieces: &[Piece]) -> io::Result<File> {
     file.write_all(pieces.as_flattened())?;
     file.sync_all()?;
     Ok(file)
-}
-
-/// Waits until a new name has reached the disk.
-fn sync_folder(path: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(folder)?.sync_all()?;
-    }
-    Ok(())
 }
 
 /// Makes an empty record: whole, or there is none.

@@ -3,8 +3,8 @@
 //! Magic `SPCTPEER`, version (4 bytes, little-endian), the borsh of [`Saved`], and the SHA-256 of all before. Written
 //! beside the file and renamed, so that there is always a whole one.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::fs::File;
+use std::io::{self, Read};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +17,7 @@ use crate::chain::{Capped, DecodeError, decode, encode};
 use crate::network::message::MAX_ADDRESS_BYTES;
 use crate::network::record::{Banned, MAX_BANS, MAX_PENALTIES, Record};
 use crate::network::score::Fading;
+use crate::whole::{self, NotWritten};
 
 /// What such a file begins with.
 const MAGIC: [u8; 8] = *b"SPCTPEER";
@@ -189,21 +190,37 @@ fn parsed(path: &Path, text: &[u8]) -> Result<PeerAddress, BookError> {
     PeerAddress::parse(&text).map_err(|_| BookError::Address { path: path.to_owned(), text: text.into_owned() })
 }
 
+/// A book as its file has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot(Vec<u8>);
+
+impl Snapshot {
+    /// Writes it to `path`, whole or not at all.
+    ///
+    /// # Errors
+    /// If the file cannot be written; the one before it is still there.
+    pub fn save(&self, path: &Path) -> Result<(), BookError> {
+        whole::write(path, &self.0).map_err(|NotWritten { path, action, source }| BookError::Io {
+            path,
+            action,
+            source,
+        })
+    }
+}
+
 impl Book {
     /// Writes the book to `path`, whole or not at all.
     ///
     /// # Errors
     /// If the file cannot be written; the one before it is still there.
     pub fn save(&self, path: &Path) -> Result<(), BookError> {
-        let bytes = self.to_bytes();
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(".new");
-        let new = path.with_file_name(name);
-        let mut file = File::create(&new).map_err(BookError::io(&new, "cannot create it"))?;
-        file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(BookError::io(&new, "cannot write it"))?;
-        drop(file);
-        fs::rename(&new, path).map_err(BookError::io(path, "cannot put the new one in its place"))?;
-        sync_folder(path).map_err(BookError::io(path, "cannot sync its folder"))
+        self.snapshot().save(path)
+    }
+
+    /// What [`Book::save`] writes, to be written while the book goes on.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot(self.to_bytes())
     }
 
     /// Reads what [`Book::save`] wrote; None if there is no file. `strict_local` as in [`Book::new`].
@@ -290,15 +307,6 @@ impl Book {
         book.record = Record::restored(bans.collect(), penalties.collect());
         Ok(book)
     }
-}
-
-/// Makes a rename last, where the system has folders that can be synced.
-fn sync_folder(path: &Path) -> io::Result<()> {
-    if !cfg!(unix) {
-        return Ok(());
-    }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use thiserror::Error;
 
 use super::{ArchiveHead, ArchiveWriter};
 use crate::chain::{BlockId, Height};
-use crate::store::unfinished::Unfinished;
 use crate::store::{Column, Database, Store, StoreError};
+use crate::whole::{NotWritten, Unfinished};
 
 /// Why blocks were not written.
 #[derive(Debug, Error)]
@@ -69,7 +69,7 @@ pub fn export<D: Database>(
     if first < oldest {
         return Err(ExportError::Pruned { first, oldest });
     }
-    let failed = |(path, source)| ExportError::Io { path, source };
+    let failed = |NotWritten { path, source, .. }| ExportError::Io { path, source };
     let unfinished = Unfinished::create(path).map_err(failed)?;
     let io = |source| ExportError::Io { path: unfinished.path.clone(), source };
     let head = ArchiveHead { genesis: *genesis, first, last };

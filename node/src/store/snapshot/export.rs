@@ -10,8 +10,8 @@ use super::{SnapshotError, SnapshotHead, Step, leaves};
 use crate::chain::{BlockId, Height, proof};
 use crate::consensus::Checkpoint;
 use crate::state::tree::{Leaf, NodeKey, TreeBuilder, TreeError, value_hash};
-use crate::store::unfinished::Unfinished;
 use crate::store::{Column, Database, Store, StoreError};
+use crate::whole::{NotWritten, Unfinished};
 
 /// Items between two looks at whether to stop.
 const STEP: u64 = 1024;
@@ -41,7 +41,7 @@ pub fn export<D: Database>(
     let id = id_at(height)?;
     let head = SnapshotHead { genesis: *genesis, block: Checkpoint { height, id }, values };
 
-    let failed = |(path, source)| SnapshotError::Write { path, source };
+    let failed = |NotWritten { path, source, .. }| SnapshotError::Write { path, source };
     let unfinished = Unfinished::create(path).map_err(failed)?;
     let io = |source| SnapshotError::Write { path: unfinished.path.clone(), source };
     let mut frames = FrameWriter::begin(BufWriter::with_capacity(1 << 20, &unfinished.file), &head).map_err(io)?;

@@ -1,7 +1,9 @@
 //! What a miner needs before it can work, whichever way it asks its node: plots, keys, and the record of what was signed.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use spacetime_node::builder::Payout;
 use spacetime_node::chain::{Address, MinerKey, bls, ed25519};
 use spacetime_node::miner::record::{FileRecord, OpenRecordError};
@@ -68,9 +70,8 @@ impl Wishes<'_> {
             return Err(Failure::usage(format!("{} keystores, a miner takes {MAX_KEYS}", self.keys.len())));
         }
         let field = self.field()?;
-        let places: Vec<_> = self.keys.iter().map(|keystore| self.place(keystore)).collect::<Result<_, _>>()?;
         // Before a passphrase is asked for: another miner may have it.
-        let record = FileRecord::open(places).map_err(record_failure)?;
+        let record = self.record()?;
         let options = RunOptions {
             miner: MinerOptions {
                 keys: self.secrets()?,
@@ -104,20 +105,42 @@ impl Wishes<'_> {
         Ok(DiskField::new(farm, self.engines.cpu(), threads))
     }
 
-    /// A keystore's key, and where what it signed is remembered: in one place for all miners of this machine, so that two
-    /// of them cannot sign for one epoch.
-    fn place(&self, keystore: &Path) -> Result<(MinerKey, PathBuf), Failure> {
-        let key = MinerKey(store::public_key(keystore)?);
-        let place = match self.records {
-            Some(folder) => {
-                std::fs::create_dir_all(folder).map_err(|error| {
-                    Failure::failed(format!("{}: cannot make the folder: {error}", folder.display()))
-                })?;
-                FileRecord::place_in(folder, &key)
+    /// What was signed, held against all other miners with these keystores, wherever theirs is remembered.
+    fn record(&self) -> Result<FileRecord, Failure> {
+        let (mut places, mut held) = (Vec::new(), Vec::new());
+        for keystore in self.keys {
+            let key = MinerKey(store::public_key(keystore)?);
+            // A link to a keystore is that keystore.
+            let real = keystore.canonicalize().with_context(|| format!("cannot find {}", keystore.display()))?;
+            let beside = FileRecord::place_beside(&real);
+            let Some(folder) = self.records else {
+                places.push((key, beside));
+                continue;
+            };
+            let place = FileRecord::place_in(folder, &key);
+            if beside.exists() {
+                return Err(Failure::usage(format!(
+                    "{} remembers what this key has signed already, and {} would not: leave that folder out, or move the file there",
+                    beside.display(),
+                    place.display(),
+                )));
             }
-            None => FileRecord::place_beside(keystore),
-        };
-        Ok((key, place))
+            places.push((key, place));
+            held.push(beside);
+        }
+        if let Some(folder) = self.records {
+            std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        }
+        let mut record = FileRecord::open(places).map_err(record_failure)?;
+        for beside in held {
+            match record.hold(&beside) {
+                // Nobody else can keep a record there either.
+                Err(OpenRecordError::Io { source, .. })
+                    if matches!(source.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => {}
+                held => held.map_err(record_failure)?,
+            }
+        }
+        Ok(record)
     }
 
     fn registration(&self) -> Result<Registration, Failure> {
@@ -148,6 +171,7 @@ impl Wishes<'_> {
 fn record_failure(error: OpenRecordError) -> Failure {
     let code = match error {
         OpenRecordError::Held { .. } | OpenRecordError::Io { .. } => Code::Failed,
+        OpenRecordError::Twice { .. } => Code::Usage,
         OpenRecordError::Damaged { .. } | OpenRecordError::Version { .. } | OpenRecordError::Key { .. } => {
             Code::Damaged
         }

@@ -4,17 +4,16 @@ mod mine;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
 use spacetime_node::chain_pool::PoolError;
 use spacetime_node::config::{Config, ConfigError, DataDir};
 use spacetime_node::consensus::Specification;
-use spacetime_node::mempool::save::SaveError;
-use spacetime_node::network::book::BookError;
-use spacetime_node::service::{NodeOptions, RunningNode, StartError, StopError, Whereabouts};
+use spacetime_node::service::{EndError, NodeOptions, RunningNode, StartError, StopError, Whereabouts};
 use spacetime_node::store::{RocksDatabase, RocksOptions, SpaceGuard};
-use tracing::info;
+use tracing::{error, info};
 
 use super::chain::{Network, read_specification};
 use super::db::fail::{database_failure, manager_failure, store_failure};
@@ -22,6 +21,9 @@ use super::db::open::Guarded;
 use super::settings::Settings;
 use crate::interrupt::Interrupt;
 use crate::{Code, Failure, out};
+
+/// How long a node may take to stop: less than the five seconds that whoever waits for it gives it.
+const STOP: Duration = Duration::from_millis(4500);
 
 /// Where a running node says where it is to be found.
 const WHEREABOUTS: &str = "run.json";
@@ -57,6 +59,12 @@ impl RunVerb {
             info!("stopping; once more stops at once");
             // The node may have ended by itself.
             let _ = stop.send(());
+            std::thread::sleep(STOP); // whatever hangs, it has had its time
+            error!(
+                "the node did not stop in {} s: it ends here, and what was written whole is kept",
+                STOP.as_secs_f32()
+            );
+            std::process::exit(Code::Failed as i32);
         })?;
         let farm = mine::Report::default();
         let node = RunningNode::start(NodeOptions {
@@ -71,12 +79,23 @@ impl RunVerb {
         let mut node = node.map_err(|error| start_failure(&folder, error))?;
         let place = node.data().path().join(WHEREABOUTS);
         let told = write_whereabouts(&place, node.whereabouts()).and_then(|()| tell(node.whereabouts(), json));
-        let miner = match (told, miner) {
+        let mut miner = match (told, miner) {
             (Ok(()), Some(miner)) => mine::start(miner, node.handle().clone(), farm, json).map(Some),
             (told, _) => told.map(|()| None),
         };
-        if miner.is_ok() {
-            node.wait(async { drop(stopped.await) });
+        if let Ok(miner) = &mut miner {
+            let mined = async {
+                match miner {
+                    Some(miner) => miner.ended().await,
+                    None => std::future::pending().await,
+                }
+            };
+            node.wait(async {
+                tokio::select! {
+                    _ = stopped => {}
+                    () = mined => {}
+                }
+            });
         }
         let mined = miner.and_then(|miner| miner.map_or(Ok(()), mine::Working::stop));
         let _ = std::fs::remove_file(&place);
@@ -126,12 +145,9 @@ fn start_failure(folder: &Path, error: StartError) -> Failure {
     let code = match &error {
         StartError::Chain(error) => return manager_failure(folder, error),
         StartError::Seed { .. } => Code::Usage,
-        StartError::Book(BookError::Io { .. }) => Code::Failed,
-        StartError::Book(_) => Code::Damaged,
         StartError::Pool(error) => match &**error {
             PoolError::Store(error) => return store_failure(folder, error),
-            PoolError::Save(SaveError::Io { .. }) => Code::Failed,
-            _ => Code::Damaged,
+            _ => Code::Failed,
         },
         _ => Code::Failed,
     };
@@ -140,7 +156,7 @@ fn start_failure(folder: &Path, error: StartError) -> Failure {
 
 fn stop_failure(folder: &Path, error: &StopError) -> Failure {
     match error {
-        StopError::Store(error) => store_failure(folder, error),
+        StopError::Ended(EndError::Store(error)) => store_failure(folder, error),
         error => Failure::new(Code::Failed, error),
     }
 }

@@ -10,6 +10,8 @@ use spacetime_node::consensus::Specification;
 use spacetime_node::miner::window::WindowLine;
 use spacetime_node::miner::{News, PlotStatus, RunError, Stop, run};
 use spacetime_node::service::{Handle, LocalLink};
+use tokio::sync::oneshot;
+use tracing::warn;
 
 use crate::args::engines;
 use crate::keys::passphrase::PassphraseFile;
@@ -54,6 +56,8 @@ impl Report {
 pub(super) struct Working {
     stop: Stop,
     thread: JoinHandle<Result<(), RunError>>,
+    /// Closed when the thread ends, however it does.
+    ended: oneshot::Receiver<()>,
 }
 
 /// Opens plots, keys and the record; nothing where no plots are set.
@@ -95,22 +99,35 @@ pub(super) fn start(
     let stop = Stop::new();
     let stopping = stop.clone();
     let Prepared { options, record, field } = prepared;
+    let (end, ended) = oneshot::channel();
+    let mut unheard = false;
     let work = move || {
+        let _end = end;
         let link = Arc::new(LocalLink::new(handle));
         run(options, record, Arc::new(field), link, &stopping, |news| {
             report.note(&news);
-            match news {
-                News::Window(line) if json => out::json(line).map_err(|error| error.to_string()),
-                News::Window(line) => out::line(line).map_err(|error| error.to_string()),
-                _ => Ok(()),
+            let News::Window(line) = news else { return Ok(()) };
+            let told = if json { out::json(line) } else { out::line(line) };
+            // Whoever reads the lines may go: the node mines on.
+            if let Err(error) = told
+                && !std::mem::replace(&mut unheard, true)
+            {
+                warn!("nobody reads the lines of windows any more: {error}");
             }
+            Ok(())
         })
     };
     let thread = std::thread::Builder::new().name("miner".into()).spawn(work).context("cannot start a thread")?;
-    Ok(Working { stop, thread })
+    Ok(Working { stop, thread, ended })
 }
 
 impl Working {
+    /// Waits until it ends by itself, which it does for an error alone.
+    pub(super) async fn ended(&mut self) {
+        // Nothing is ever sent: the other end goes with the thread.
+        let _ = (&mut self.ended).await;
+    }
+
     pub(super) fn stop(self) -> Result<(), Failure> {
         self.stop.set();
         match self.thread.join() {

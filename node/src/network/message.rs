@@ -159,6 +159,20 @@ pub enum Request {
     Pool,
 }
 
+impl Request {
+    /// Longest answer that there can be to it, in bytes: more is not read.
+    #[must_use]
+    pub const fn max_response_bytes(&self) -> usize {
+        match self {
+            // Hundreds, and some for what later versions add.
+            Self::Hello(_) | Self::Ping(_) | Self::NewChallenge(_) | Self::BlockAccepted(_) => 4096,
+            Self::Peers => 16 + MAX_PEERS * (4 + MAX_ADDRESS_BYTES),
+            Self::Headers(_) => 16 + MAX_HEADERS_BYTES,
+            Self::Blocks(_) | Self::Pool => MAX_RESPONSE_BYTES,
+        }
+    }
+}
+
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum Response {

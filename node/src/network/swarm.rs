@@ -82,7 +82,7 @@ pub struct NetworkOptions {
     pub upnp: bool,
     /// Is a relay for others, at its external addresses; without [`NetworkOptions::nat`] at all it listens on.
     pub relay: bool,
-    /// Takes no further connection while the process has more memory, bytes.
+    /// Lets nobody in while the process has more memory, bytes.
     pub max_memory_bytes: Option<usize>,
 }
 

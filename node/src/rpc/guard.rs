@@ -1,9 +1,11 @@
 //! Connections: so many at once, and none that keeps the node waiting.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -11,9 +13,10 @@ use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 use tracing::{debug, warn};
+
+use super::rate::owner;
 
 /// How long a connection may lie idle.
 const IDLE: Duration = Duration::from_secs(60);
@@ -45,13 +48,53 @@ impl Default for Patience {
 /// Takes connections, up to a bound; those beyond it are closed at once, so that whoever comes is not left waiting.
 pub(super) struct Guarded {
     listener: TcpListener,
-    room: Arc<Semaphore>,
+    seats: Arc<Seats>,
     patience: Patience,
+}
+
+/// The connections that there may be: of one address a quarter of them at most, so that nobody keeps all others out. This
+/// machine, where many may stand behind one address, has no such bound.
+struct Seats {
+    most: usize,
+    taken: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// A connection's seat, which is free again when this is dropped.
+struct Seat {
+    of: Arc<Seats>,
+    owner: IpAddr,
+}
+
+impl Seats {
+    fn take(this: &Arc<Self>, address: IpAddr) -> Option<Seat> {
+        let owner = owner(address);
+        let most = if owner.is_loopback() { this.most } else { this.most.div_ceil(4) };
+        // A panic elsewhere leaves the counts as good as they were.
+        let mut taken = this.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if taken.values().sum::<usize>() >= this.most || taken.get(&owner).is_some_and(|taken| *taken >= most) {
+            return None;
+        }
+        *taken.entry(owner).or_default() += 1;
+        Some(Seat { of: Arc::clone(this), owner })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut taken = self.of.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut count) = taken.entry(self.owner) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
 }
 
 impl Guarded {
     pub(super) fn new(listener: TcpListener, connections: u32, patience: Patience) -> Self {
-        Self { listener, room: Arc::new(Semaphore::new(connections as usize)), patience }
+        let seats = Arc::new(Seats { most: connections as usize, taken: Mutex::default() });
+        Self { listener, seats, patience }
     }
 }
 
@@ -62,9 +105,9 @@ impl Listener for Guarded {
     async fn accept(&mut self) -> (Timed, SocketAddr) {
         loop {
             match self.listener.accept().await {
-                Ok((stream, address)) => match Arc::clone(&self.room).try_acquire_owned() {
-                    Ok(permit) => return (Timed::new(stream, self.patience, permit), address),
-                    Err(_) => debug!(%address, "too many connections: one is closed"),
+                Ok((stream, address)) => match Seats::take(&self.seats, address.ip()) {
+                    Some(seat) => return (Timed::new(stream, self.patience, seat), address),
+                    None => debug!(%address, "too many connections: one is closed"),
                 },
                 Err(error) if is_of_the_caller(&error) => {}
                 Err(error) => {
@@ -112,16 +155,16 @@ pub(super) struct Timed {
     patience: Patience,
     waits: Waits,
     deadline: Pin<Box<Sleep>>,
-    _permit: OwnedSemaphorePermit,
+    _seat: Seat,
 }
 
 impl Timed {
-    fn new(stream: TcpStream, patience: Patience, permit: OwnedSemaphorePermit) -> Self {
+    fn new(stream: TcpStream, patience: Patience, seat: Seat) -> Self {
         // Answers are small and whole: nothing is gained by waiting for more of them.
         let _ = stream.set_nodelay(true);
         // Whoever connects has something to say.
         let deadline = Box::pin(tokio::time::sleep(patience.call));
-        Self { stream, patience, waits: Waits::Idle, deadline, _permit: permit }
+        Self { stream, patience, waits: Waits::Idle, deadline, _seat: seat }
     }
 
     fn wait_for(&mut self, waits: Waits) {
@@ -202,5 +245,24 @@ impl AsyncWrite for Timed {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_takes_all_seats_but_this_machine() {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let seats = Arc::new(Seats { most: 8, taken: Mutex::default() });
+        let mut held: Vec<_> = ["2001:db8::1", "2001:db8::2"].map(|one| Seats::take(&seats, ip(one)).unwrap()).into();
+        assert!(Seats::take(&seats, ip("2001:db8::3")).is_none(), "one network, one owner");
+        held.extend((0..6).map(|_| Seats::take(&seats, ip("127.0.0.1")).unwrap()));
+        assert!(Seats::take(&seats, ip("127.0.0.1")).is_none() && Seats::take(&seats, ip("192.0.2.1")).is_none());
+        held.remove(0);
+        assert!(Seats::take(&seats, ip("2001:db8::3")).is_some());
+        held.clear();
+        assert!(seats.taken.lock().unwrap().is_empty());
     }
 }

@@ -45,7 +45,7 @@ impl Rates {
 }
 
 /// Whom an address stands for: of IPv6 people have a /64, and IPv4 in IPv6 clothes is IPv4.
-fn owner(address: IpAddr) -> IpAddr {
+pub(super) fn owner(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
         address => address,

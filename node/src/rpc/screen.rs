@@ -26,7 +26,7 @@ pub(super) async fn screen<B: Backend>(
 ) -> Response {
     let begun = Instant::now();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let response = match let_in(&shared, caller, request.headers()) {
+    let response = match let_in(&shared, caller, &path, request.headers()) {
         Err(error) => error.into_response(),
         Ok(()) => match tokio::time::timeout(shared.options.patience.call / 2, next.run(request)).await {
             Ok(response) => response,
@@ -44,8 +44,15 @@ pub(super) async fn screen<B: Backend>(
     response
 }
 
-fn let_in<B: Backend>(shared: &Shared<B>, caller: SocketAddr, headers: &HeaderMap) -> Result<(), RpcError> {
-    if !shared.rates.allow(caller.ip()) {
+/// Calls of miners: they count apart, so that a wallet's hurry, or whoever shares their address, costs no block.
+const OF_MINERS: [&str; 3] = ["/rpc/work", "/rpc/submitProof", "/rpc/submitBlock"];
+
+fn let_in<B: Backend>(shared: &Shared<B>, caller: SocketAddr, path: &str, headers: &HeaderMap) -> Result<(), RpcError> {
+    if is_of_a_page(headers) {
+        return Err(RpcError::new(StatusCode::FORBIDDEN, "origin", "pages in a browser may not call a node"));
+    }
+    let rates = if OF_MINERS.contains(&path) { &shared.miner_rates } else { &shared.rates };
+    if !rates.allow(caller.ip()) {
         return Err(RpcError::too_many("too many calls from this address; try again in a second"));
     }
     let mut hosts = headers.get_all(header::HOST).iter();
@@ -67,6 +74,13 @@ fn let_in<B: Backend>(shared: &Shared<B>, caller: SocketAddr, headers: &HeaderMa
         return Err(RpcError::too_large());
     }
     Ok(())
+}
+
+/// Whether a browser says that a page makes this call, of which a node has none itself. Some are made without asking
+/// first; all of them say where they come from.
+fn is_of_a_page(headers: &HeaderMap) -> bool {
+    let site = headers.get("sec-fetch-site").map(|site| site.as_bytes());
+    headers.contains_key(header::ORIGIN) || site.is_some_and(|site| site != b"none")
 }
 
 /// Whether a call was meant for this node. A page that a browser loaded from elsewhere can have its own name point here,
@@ -150,6 +164,26 @@ mod tests {
             assert!(!is_own_host(host, &names), "{host}");
         }
         assert!(!is_own_host("node.example", &[]));
+    }
+
+    #[test]
+    fn pages() {
+        let called = |name: &'static str, value: &'static str| {
+            is_of_a_page(&HeaderMap::from_iter([(
+                header::HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )]))
+        };
+        for (name, value) in [
+            ("origin", "https://evil.example"),
+            ("origin", "null"),
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-site", "same-site"),
+        ] {
+            assert!(called(name, value), "{name}: {value}");
+        }
+        // A person who types the address, and whatever is no browser.
+        assert!(!called("sec-fetch-site", "none") && !called("accept", "*/*"));
     }
 
     #[test]

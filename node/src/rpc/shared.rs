@@ -76,6 +76,8 @@ pub(super) struct Shared<B: Backend> {
     pub(super) genesis: BlockId,
     pub(super) options: RpcOptions,
     pub(super) rates: Rates,
+    /// Of what miners call.
+    pub(super) miner_rates: Rates,
     pub(super) streams: Arc<Semaphore>,
     pub(super) scans: Arc<Semaphore>,
     reads: Arc<Semaphore>,
@@ -104,6 +106,7 @@ impl<B: Backend> Shared<B> {
             specification,
             genesis,
             rates: Rates::new(options.config.burst, options.config.requests_per_second),
+            miner_rates: Rates::new(options.config.burst, options.config.requests_per_second),
             streams: Arc::new(Semaphore::new(options.config.streams as usize)),
             scans: Arc::new(Semaphore::new(MAX_SCANS)),
             reads: Arc::new(Semaphore::new(MAX_READS)),

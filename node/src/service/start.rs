@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::wire::NetworkWire;
-use super::{EndError, Handle, Running, now_ms};
+use super::{EndError, Handle, Running, Stopped, now_ms};
 use crate::chain::Height;
 use crate::chain_pool::PoolError;
 use crate::config::{self, Config, DataDir, SecretFileError, read_or_make_secret};
@@ -28,10 +28,12 @@ use crate::network::swarm::{Network, NetworkError, NetworkOptions};
 use crate::participant::{Options, Participant};
 use crate::rpc::{Hooks, Patience, RpcOptions, RpcServer, StartError as RpcError};
 use crate::store::Database;
-use crate::sync::{Sync, SyncOptions};
+use crate::sync::{Progress, Sync, SyncOptions};
 
 /// How often the peer book and the pool are written: what a crash may take of them.
 const SAVE_EVERY: Duration = Duration::from_secs(60);
+/// How often a node that catches up says how far it is.
+const TELL_EVERY: Duration = Duration::from_secs(10);
 /// How long sockets have to close when a node stops.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -279,6 +281,8 @@ impl<D: Database + 'static> RunningNode<D> {
             None
         };
         let keeper = runtime.spawn(keep_saved(running.handle().clone(), data.peers(), data.pool()));
+        // It ends with the runtime.
+        runtime.spawn(tell_progress(running.handle().clone()));
         let whereabouts = Whereabouts {
             pid: std::process::id(),
             peer_id: peer_id.to_string(),
@@ -339,6 +343,24 @@ impl<D: Database + 'static> RunningNode<D> {
         let book = participant.peers().book().save(&data.peers());
         participant.pool().save(&data.pool()).map_err(|error| StopError::Pool(Box::new(error)))?;
         Ok(book?)
+    }
+}
+
+/// Says now and then how far catching up is.
+async fn tell_progress<D: Database + 'static>(handle: Handle<D>) {
+    let mut ticks = tokio::time::interval(TELL_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let look = handle.with(|participant, _| participant.is_behind().then(|| participant.sync().progress()));
+        let Progress { height, target, headers, peers, blocks_per_second, left_ms, .. } = match look.await {
+            Err(Stopped) => return,
+            Ok(None) => continue,
+            Ok(Some(progress)) => progress,
+        };
+        let rate = format!("{blocks_per_second:.0} blocks/s");
+        let left = left_ms.map(|ms| format!("{} s", ms.div_ceil(1000)));
+        tracing::info!(%height, of = %target, %headers, peers, rate, left, "catching up");
     }
 }
 

@@ -42,5 +42,7 @@ pub(crate) fn start(verbosity: Verbosity) {
     // What libraries tell of themselves says little to whom it is not for.
     let others = Verbosity { verbose: verbosity.verbose.saturating_sub(1), serves: false, ..verbosity };
     let loud = Targets::new().with_target("spacetime", verbosity.level()).with_default(others.level());
+    // What peers send must not fill a log: the network warns of every message that is none.
+    let loud = if verbosity.verbose == 0 { loud.with_target("libp2p", LevelFilter::ERROR) } else { loud };
     tracing_subscriber::registry().with(lines).with(loud).init();
 }

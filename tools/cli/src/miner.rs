@@ -95,7 +95,8 @@ impl Miner {
         let Prepared { options, record, field } = wishes.prepare()?;
         let stop = Stop::new();
         let at_signal = stop.clone();
-        Interrupt::install()?.then(move || at_signal.set())?;
+        let interrupt = Interrupt::install()?;
+        interrupt.then(move || at_signal.set())?;
         let mut failure = None;
         let ended = run(options, record, Arc::new(field), Arc::new(link), &stop, |news| {
             self.tell(&news).map_err(|error| {
@@ -106,7 +107,7 @@ impl Miner {
         });
         match (ended, failure) {
             // To be stopped is how a miner ends.
-            (Ok(()), _) => Ok(()),
+            (Ok(()), _) => interrupt.end_of_service(),
             (Err(_), Some(failure)) => Err(failure),
             (Err(error @ RunError::OtherChain { .. }), None) => Err(Failure::damaged(error)),
             (Err(error), None) => Err(Failure::failed(error)),

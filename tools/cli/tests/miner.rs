@@ -268,7 +268,7 @@ fn a_refused_proof_and_one_without_an_answer() {
     assert!(said.any(|line| line.contains("epoch 0 has a block already")));
     assert_eq!(node.calls("/rpc/submitProof"), 2);
     miner.signal("-INT");
-    assert_eq!(miner.0.wait().expect("it ends").code(), Some(0));
+    assert_eq!(miner.0.wait().expect("it ends").code(), Some(130));
 }
 
 #[test]

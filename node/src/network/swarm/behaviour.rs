@@ -9,8 +9,8 @@ use libp2p::kad::store::{MemoryStore, MemoryStoreConfig};
 use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::swarm::{NetworkBehaviour, StreamProtocol, Swarm};
 use libp2p::{
-    SwarmBuilder, autonat, connection_limits, dcutr, dns, identify, kad, mdns, memory_connection_limits, noise, ping,
-    relay, request_response, tcp, upnp, yamux,
+    SwarmBuilder, autonat, connection_limits, dcutr, dns, identify, kad, mdns, noise, ping, relay, request_response,
+    tcp, upnp, yamux,
 };
 
 use super::codec::FrameCodec;
@@ -48,7 +48,6 @@ const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 pub(super) struct Behaviour {
     pub(super) gate: Gate,
     limits: connection_limits::Behaviour,
-    memory: Toggle<memory_connection_limits::Behaviour>,
     pub(super) exchange: request_response::Behaviour<FrameCodec>,
     pub(super) gossip: topics::Gossipsub,
     identify: identify::Behaviour,
@@ -132,7 +131,12 @@ fn parts(
         .with_max_established_incoming(Some(inbound.saturating_mul(2)))
         .with_max_established_outgoing(Some(outbound.saturating_mul(2)))
         .with_max_established_per_peer(Some(MAX_PER_PEER));
-    let gate = GateOptions { per_ip: options.per_ip, per_group: options.per_group, strict_local: options.strict_local };
+    let gate = GateOptions {
+        per_ip: options.per_ip,
+        per_group: options.per_group,
+        strict_local: options.strict_local,
+        max_memory_bytes: options.max_memory_bytes,
+    };
     let exchange = request_response::Behaviour::new(
         [(protocol(genesis, "exchange"), request_response::ProtocolSupport::Full)],
         request_response::Config::default().with_request_timeout(EXCHANGE).with_max_concurrent_streams(MAX_EXCHANGES),
@@ -145,7 +149,6 @@ fn parts(
     Ok(Behaviour {
         gate: Gate::new(gate, options.bans.clone()),
         limits: connection_limits::Behaviour::new(limits),
-        memory: options.max_memory_bytes.map(memory_connection_limits::Behaviour::with_max_bytes).into(),
         exchange,
         gossip: topics::gossipsub(genesis)?,
         identify: identify::Behaviour::new(identify),

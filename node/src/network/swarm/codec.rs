@@ -16,14 +16,19 @@ const CHUNK_BYTES: usize = 1 << 16;
 pub(super) enum Frame {
     /// The bytes of a message, perhaps.
     Bytes(Vec<u8>),
+    /// A question, to which an answer has so many bytes at most.
+    Question(Vec<u8>, usize),
     /// A length over the bound, or more behind it. libp2p tells nobody of errors while a question is read, and who
     /// sent this has to pay for it, so it is no error.
     Malformed,
 }
 
-/// Reads and writes frames.
+/// Reads and writes frames. libp2p takes a fresh copy for each question, which it writes and whose answer it reads with it.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct FrameCodec;
+pub(super) struct FrameCodec {
+    /// Longest answer, once a question was written.
+    answer: usize,
+}
 
 /// Reads one frame of at most `limit` bytes. The length is looked at before anything else is read.
 async fn read<T: AsyncRead + Unpin + Send>(io: &mut T, limit: usize) -> io::Result<Frame> {
@@ -46,7 +51,9 @@ async fn read<T: AsyncRead + Unpin + Send>(io: &mut T, limit: usize) -> io::Resu
 
 /// Writes one frame. What is malformed has nothing to be written.
 async fn write<T: AsyncWrite + Unpin + Send>(io: &mut T, frame: Frame) -> io::Result<()> {
-    let Frame::Bytes(bytes) = frame else { return Err(io::ErrorKind::InvalidInput.into()) };
+    let (Frame::Bytes(bytes) | Frame::Question(bytes, _)) = frame else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
     let length = u32::try_from(bytes.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
     io.write_all(&length.to_le_bytes()).await?;
     io.write_all(&bytes).await
@@ -68,13 +75,16 @@ impl Codec for FrameCodec {
     where
         T: AsyncRead + Unpin + Send,
     {
-        read(io, MAX_RESPONSE_BYTES).await
+        read(io, self.answer.min(MAX_RESPONSE_BYTES)).await
     }
 
     async fn write_request<T>(&mut self, _: &StreamProtocol, io: &mut T, request: Frame) -> io::Result<()>
     where
         T: AsyncWrite + Unpin + Send,
     {
+        if let Frame::Question(_, answer) = request {
+            self.answer = answer;
+        }
         write(io, request).await
     }
 
@@ -116,6 +126,20 @@ mod tests {
             assert_eq!(read_all(&length.to_le_bytes(), 10).expect("answered"), Frame::Malformed);
         }
         assert_eq!(read_all(&[1, 0, 0, 0, 7, 8], 10).expect("answered"), Frame::Malformed, "more behind it");
+    }
+
+    #[test]
+    fn an_answer_is_as_long_as_its_question_allows() {
+        let name = StreamProtocol::new("/x");
+        for (length, fits) in [(10, true), (11, false)] {
+            let mut codec = FrameCodec::default();
+            let question = Frame::Question(vec![1], 10);
+            block_on(codec.write_request(&name, &mut Cursor::new(Vec::new()), question)).expect("written");
+            let mut stream = Cursor::new(Vec::new());
+            block_on(write(&mut stream, Frame::Bytes(vec![7; length]))).expect("written");
+            let answer = block_on(codec.read_response(&name, &mut Cursor::new(stream.get_ref()))).expect("read");
+            assert_eq!(answer != Frame::Malformed, fits, "{length}");
+        }
     }
 
     #[test]

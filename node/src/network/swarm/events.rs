@@ -13,19 +13,21 @@ use super::codec::Frame;
 use super::inputs::Class;
 use super::metrics::add;
 use super::place::{ip_of, text_of};
-use super::run::{Connected, GOSSIP, Runner};
+use super::run::{Connected, GOSSIP, Introduction, Runner};
 use super::topics::gossip_id;
 use crate::chain::{decode, encode};
 use crate::network::PeerId;
 use crate::network::address::{PeerAddress, Scope};
 use crate::network::bucket::TokenBucket;
-use crate::network::identity::from_libp2p;
+use crate::network::identity::{from_libp2p, to_libp2p};
 use crate::network::message::{Gossip, MAX_GOSSIP_BYTES, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Request, Response};
 use crate::network::offence::Offence;
 use crate::participant::{Input, RequestFailure};
 
 /// Most addresses that are taken of one peer at a time.
 const MAX_ADDRESSES: usize = 8;
+/// How often in one connection: addresses do change, but not for ever.
+const MAX_INTRODUCTIONS: u32 = 16;
 
 impl Runner {
     pub(super) fn event(&mut self, event: SwarmEvent<BehaviourEvent>) {
@@ -85,7 +87,8 @@ impl Runner {
         let address = dialled.unwrap_or_else(|| text_of(remote));
         let inbound = if outbound { None } else { ip_of(remote) };
         let gossip = TokenBucket::new(GOSSIP.0, GOSSIP.1, self.now_ms());
-        self.connected.insert(peer, Connected { inbound, outbound, gossip });
+        let introduction = Introduction::default();
+        self.connected.insert(peer, Connected { inbound, outbound, gossip, introduction, accused: false });
         self.swarm.behaviour_mut().gossip.blacklist_peer(&id);
         self.pending.push_back(Input::Connected { peer, address, outbound });
     }
@@ -152,17 +155,39 @@ impl Runner {
         }
     }
 
-    /// A peer says where it listens, and what it speaks.
+    /// A peer says where it listens, and what it speaks. Nobody is listened to before HELLO, nor again and again.
     fn identified(&mut self, peer: &libp2p::PeerId, info: identify::Info) {
-        let genesis = self.genesis;
-        for address in info.listen_addrs.iter().take(MAX_ADDRESSES) {
-            self.discovered(peer, address, Scope::Loopback);
-            if let Some(kademlia) = self.swarm.behaviour_mut().kademlia.as_mut()
-                && info.protocols.contains(&protocol(&genesis, "kademlia"))
-            {
+        let Some(connected) = from_libp2p(peer).and_then(|peer| self.connected.get_mut(&peer)) else { return };
+        let introduction = &mut connected.introduction;
+        if !introduction.greeted {
+            introduction.early = Some(Box::new(info));
+            return;
+        }
+        if introduction.heard >= MAX_INTRODUCTIONS {
+            return;
+        }
+        introduction.heard += 1;
+        let speaks_kademlia = info.protocols.contains(&protocol(&self.genesis, "kademlia"));
+        let addresses = info.listen_addrs.iter().take(MAX_ADDRESSES);
+        if let Some(kademlia) = self.swarm.behaviour_mut().kademlia.as_mut().filter(|_| speaks_kademlia) {
+            // What it has said before is over: the list of one peer has no bound there.
+            kademlia.remove_peer(peer);
+            addresses.clone().for_each(|address| {
                 kademlia.add_address(peer, address.clone());
-                self.search_soon();
-            }
+            });
+            self.search_soon();
+        }
+        addresses.for_each(|address| self.discovered(peer, address, Scope::Loopback));
+    }
+
+    /// HELLO was answered: what a peer said of itself before is heard now.
+    pub(super) fn greeted(&mut self, peer: PeerId) {
+        let id = to_libp2p(peer);
+        self.swarm.behaviour_mut().gossip.remove_blacklisted_peer(&id);
+        let Some(connected) = self.connected.get_mut(&peer) else { return };
+        connected.introduction.greeted = true;
+        if let Some(info) = connected.introduction.early.take() {
+            self.identified(&id, *info);
         }
     }
 
@@ -207,8 +232,11 @@ impl Runner {
 
     fn malformed(&mut self, peer: PeerId) {
         add(&self.counters.malformed, 1);
-        tracing::debug!(%peer, "bytes that are no message");
-        self.pending.push_back(Input::Offence { peer, offence: Offence::Malformed });
+        // One is enough for a ban: what else is on its way adds nothing to it.
+        if self.connected.get_mut(&peer).is_some_and(|connected| !std::mem::replace(&mut connected.accused, true)) {
+            tracing::debug!(%peer, "bytes that are no message");
+            self.pending.push_back(Input::Offence { peer, offence: Offence::Malformed });
+        }
     }
 
     fn exchange(&mut self, event: request_response::Event<Frame, Frame>) {
@@ -259,7 +287,7 @@ impl Runner {
                 add(&self.counters.received_bytes, bytes.len());
                 decode::<Request>("request", bytes, MAX_REQUEST_BYTES).ok().map(|request| (request, bytes.len()))
             }
-            Frame::Malformed => None,
+            Frame::Question(..) | Frame::Malformed => None,
         };
         let Some((request, bytes)) = decoded else {
             // The channel is dropped, and with it the stream ends.
@@ -286,7 +314,7 @@ impl Runner {
                 add(&self.counters.received_bytes, bytes.len());
                 decode("response", &bytes, MAX_RESPONSE_BYTES).ok()
             }
-            Frame::Malformed => None,
+            Frame::Question(..) | Frame::Malformed => None,
         };
         decoded.ok_or_else(|| {
             self.malformed(peer);

@@ -13,7 +13,7 @@ use libp2p::swarm::{
     ConnectionClosed, ConnectionDenied, ConnectionId, DialFailure, FromSwarm, ListenFailure, NetworkBehaviour,
     THandler, THandlerInEvent, THandlerOutEvent, ToSwarm, dummy,
 };
-use libp2p::{Multiaddr, PeerId as Libp2pId};
+use libp2p::{Multiaddr, PeerId as Libp2pId, memory_connection_limits};
 use lru::LruCache;
 use thiserror::Error;
 
@@ -62,10 +62,11 @@ pub(super) struct GateOptions {
     pub(super) per_ip: usize,
     pub(super) per_group: usize,
     pub(super) strict_local: bool,
+    /// Lets nobody in while the process has more memory, bytes.
+    pub(super) max_memory_bytes: Option<usize>,
 }
 
 /// The gate.
-#[derive(Debug)]
 pub(super) struct Gate {
     options: GateOptions,
     record: Record,
@@ -74,6 +75,7 @@ pub(super) struct Gate {
     /// Connections, and where each comes from.
     established: BTreeMap<Libp2pId, HashMap<ConnectionId, IpAddr>>,
     attempts: LruCache<Banned, TokenBucket>,
+    memory: Option<memory_connection_limits::Behaviour>,
     refused: u64,
 }
 
@@ -96,6 +98,7 @@ impl Gate {
             pending: HashMap::new(),
             established: BTreeMap::new(),
             attempts: LruCache::new(MAX_COUNTED),
+            memory: options.max_memory_bytes.map(memory_connection_limits::Behaviour::with_max_bytes),
             refused: 0,
         }
     }
@@ -190,12 +193,17 @@ impl NetworkBehaviour for Gate {
     fn handle_pending_inbound_connection(
         &mut self,
         connection: ConnectionId,
-        _: &Multiaddr,
+        local: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<(), ConnectionDenied> {
         let ip = ip_of(remote);
         let checked = self.check(None, ip).and_then(|()| self.check_pending(ip)).and_then(|()| self.check_haste(ip));
         self.counted(checked)?;
+        // Those that we dial are for us to choose, however little memory is left: a node that dials nobody is alone.
+        if let Some(memory) = &mut self.memory {
+            let taken = memory.handle_pending_inbound_connection(connection, local, remote);
+            taken.inspect_err(|_| self.refused += 1)?;
+        }
         if let Some(ip) = ip {
             self.pending.insert(connection, ip);
         }

@@ -17,6 +17,9 @@ const MAX_UNREAD_PER_PEER: usize = 16 << 20;
 /// Bytes of answers that wait for all peers together.
 const MAX_UNREAD: usize = 96 << 20;
 
+/// Bytes of an answer that is given in any case, within the bound of its peer.
+const SMALL: usize = 4096;
+
 /// A question that we asked.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ours {
@@ -112,7 +115,9 @@ impl Tickets {
     pub(super) fn hold(&mut self, theirs: &Theirs, bytes: usize) -> bool {
         let all: usize = self.unread.values().map(|(_, bytes)| bytes).sum();
         let of_peer = self.unread.values().filter(|(peer, _)| *peer == theirs.peer).map(|(_, bytes)| bytes);
-        let fits = all + bytes <= MAX_UNREAD && of_peer.sum::<usize>() + bytes <= MAX_UNREAD_PER_PEER;
+        // Slow readers of much must not keep others from the little that keeps connections alive.
+        let fits_all = bytes <= SMALL || all + bytes <= MAX_UNREAD;
+        let fits = fits_all && of_peer.sum::<usize>() + bytes <= MAX_UNREAD_PER_PEER;
         if fits {
             self.unread.insert(theirs.received, (theirs.peer, bytes));
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use libp2p::gossipsub::{MessageAcceptance, PublishError};
+use libp2p::identify;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, Swarm};
 use tokio::sync::{mpsc, watch};
@@ -43,6 +44,20 @@ pub(super) struct Connected {
     pub(super) inbound: Option<IpAddr>,
     pub(super) outbound: bool,
     pub(super) gossip: TokenBucket,
+    pub(super) introduction: Introduction,
+    /// Whether it was told of already as one that sends no messages.
+    pub(super) accused: bool,
+}
+
+/// What a peer says of itself by identify.
+#[derive(Debug, Default)]
+pub(super) struct Introduction {
+    /// Its HELLO was answered.
+    pub(super) greeted: bool,
+    /// What it said before that, the last of it.
+    pub(super) early: Option<Box<identify::Info>>,
+    /// How often it was listened to.
+    pub(super) heard: u32,
 }
 
 /// All that the task holds.
@@ -166,7 +181,8 @@ impl Runner {
         }
         let bytes = encode(request);
         add(&self.counters.sent_bytes, bytes.len());
-        let sent = self.swarm.behaviour_mut().exchange.send_request(&to, Frame::Bytes(bytes));
+        let question = Frame::Question(bytes, request.max_response_bytes());
+        let sent = self.swarm.behaviour_mut().exchange.send_request(&to, question);
         self.asked.insert(sent, peer, id, timeout);
     }
 
@@ -186,7 +202,7 @@ impl Runner {
         }
         add(&self.counters.sent_bytes, bytes.len());
         if matches!(response, Response::Hello(_)) {
-            self.swarm.behaviour_mut().gossip.remove_blacklisted_peer(&to_libp2p(theirs.peer));
+            self.greeted(theirs.peer);
         }
         // An error says that the question is over; that is told as an event.
         let _ = self.swarm.behaviour_mut().exchange.send_response(theirs.channel, Frame::Bytes(bytes));

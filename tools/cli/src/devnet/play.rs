@@ -49,13 +49,12 @@ pub(super) fn play(devnet: &Devnet, place: &Place, screen: &mut Screen, interrup
     }
     screen.clear();
     let stopped = fleet.stop();
-    let (mut summary, disagreement) = run?;
+    let (mut summary, why) = run?;
     summary.memory = fleet.memory();
-    let mut ended = match summary.outcome {
-        Outcome::Disagreed => Err(Failure::failed(format!("the nodes do not agree: {disagreement}"))),
-        Outcome::Interrupted => Err(interrupted()),
-        Outcome::Done | Outcome::Failed => stopped,
-    };
+    let mut ended = why.map_or(stopped, Err);
+    if ended.is_err() && summary.outcome == Outcome::Done {
+        summary.outcome = Outcome::Failed;
+    }
     if ended.is_ok() {
         ended = check_stores(&prepared, &summary, place, interrupt).map(|supply| summary.supply = Some(supply));
         match &ended {
@@ -95,31 +94,35 @@ fn specification(devnet: &Devnet, miners: &[Miner], treasury: Address) -> Result
     Ok(genesis::specification(&plots.collect::<Vec<_>>(), treasury, genesis::start_ms(processes)?))
 }
 
-/// Starts all and follows it to its end. Says how it ended, and who has what.
+/// Starts all and follows it to its end. Says how it ended, and if it did not end well, why.
 fn run(
     devnet: &Devnet,
     prepared: &Prepared,
     (fleet, place): (&mut Fleet<'_>, &Place),
     screen: &mut Screen,
     interrupt: &Interrupt,
-) -> Result<(Summary, String), Failure> {
+) -> Result<(Summary, Option<Failure>), Failure> {
     screen.doing(&format!("starting {} nodes and {} miners", devnet.nodes, devnet.miners));
     fleet.start_nodes(usize::from(devnet.nodes), interrupt)?;
     prepared.miners.iter().try_for_each(|miner| fleet.start_miner(miner))?;
     let transfers = Transfers::new(&prepared.treasury, prepared.receiver, prepared.genesis_id);
     let blocks = devnet.blocks.map(u64::from);
     let mut follower = Follower::new((fleet, &prepared.miners, place), transfers, blocks, (screen, interrupt));
-    let outcome = match follow(&mut follower, blocks) {
-        Ok(true) => Outcome::Done,
-        Ok(false) => Outcome::Disagreed,
-        Err(failure) if failure.code() == Code::Interrupted => Outcome::Interrupted,
-        Err(failure) => return Err(failure),
+    let epoch_ms = prepared.specification.parameters.epoch_ms;
+    let (outcome, why) = match follow(&mut follower, blocks, epoch_ms) {
+        Ok(true) => (Outcome::Done, None),
+        Ok(false) => {
+            let why = format!("the nodes do not agree: {}", follower.who_has_what());
+            (Outcome::Disagreed, Some(Failure::failed(why)))
+        }
+        Err(failure) if failure.code() == Code::Interrupted => (Outcome::Interrupted, Some(interrupted())),
+        Err(failure) => (Outcome::Failed, Some(failure)),
     };
-    Ok((follower.summary(outcome), follower.who_has_what()))
+    Ok((follower.summary(outcome), why))
 }
 
 /// Follows it until there are so many blocks and all nodes agree; for ever, if that is not said. Says whether they do.
-fn follow(follower: &mut Follower<'_, '_>, blocks: Option<u64>) -> Result<bool, Failure> {
+fn follow(follower: &mut Follower<'_, '_>, blocks: Option<u64>, epoch_ms: u64) -> Result<bool, Failure> {
     let Some(blocks) = blocks else { return follower.until(None, |_| false) };
     let limit = BEGINNING + BLOCK * u32::try_from(blocks).unwrap_or(u32::MAX);
     let has_all = |follower: &Follower<'_, '_>| {
@@ -136,11 +139,13 @@ fn follow(follower: &mut Follower<'_, '_>, blocks: Option<u64>) -> Result<bool, 
     if !follower.until(Some(AGREEMENT), |follower| follower.common_head().is_some())? {
         return Ok(false);
     }
+    let seen_at = follower.first_head().map_or(0, |head| head.clock_epoch.0);
+    let stopping = Instant::now();
     follower.fleet.stop_miners()?;
-    let stopped_at = follower.first_head().map_or(0, |head| head.clock_epoch.0);
-    let has_settled = |follower: &Follower<'_, '_>| {
-        follower.common_head().is_some_and(|head| head.clock_epoch.0 >= stopped_at + SETTLING_EPOCHS)
-    };
+    // The head was seen before they were told, and they went on until they had stopped.
+    let epochs = (stopping.elapsed().as_millis() as u64).div_ceil(epoch_ms) + 1 + SETTLING_EPOCHS;
+    let has_settled =
+        |follower: &Follower<'_, '_>| follower.common_head().is_some_and(|head| head.clock_epoch.0 >= seen_at + epochs);
     follower.until(Some(AGREEMENT), has_settled)
 }
 

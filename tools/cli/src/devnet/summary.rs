@@ -120,6 +120,7 @@ impl Summary {
         let Self { height, seconds, .. } = self;
         let agree = match (self.outcome, self.heads_agree) {
             (Outcome::Interrupted, _) => "stopped",
+            (Outcome::Failed, _) => "FAILED",
             (_, true) => "in agreement",
             (_, false) => "NOT in agreement",
         };

@@ -1,5 +1,6 @@
 //! A node, as seen from outside: calls over HTTP.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use clap::Args;
@@ -10,7 +11,7 @@ use spacetime_node::consensus::Specification;
 use spacetime_node::rpc::answers::{BalanceAnswer, FeeAnswer, HeadAnswer, SentAnswer};
 use spacetime_node::rpc::error::ErrorAnswer;
 use spacetime_node::state::genesis;
-use ureq::http::Response;
+use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body, Error};
 
 use crate::Failure;
@@ -19,6 +20,17 @@ use crate::Failure;
 const MAX_ANSWER_BYTES: u64 = 4 << 20;
 /// How long a call may take in all.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long it is waited after each try to hand over a transaction.
+const AGAIN: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(2), Duration::ZERO];
+
+/// A call without an answer.
+enum Unanswered {
+    /// It was not done.
+    Surely(Failure),
+    /// It may have been.
+    Perhaps(Failure),
+}
 
 /// Which node is asked.
 #[derive(Clone, Debug, Args)]
@@ -73,12 +85,27 @@ impl Node {
         self.get(&format!("/rpc/estimateFee?bytes={bytes}"))
     }
 
+    /// Hands over a transaction; the same again where it is not known whether it arrived, which a node takes once.
     pub(super) fn send(&self, transaction: &Transaction) -> Result<SentAnswer, Failure> {
         #[derive(Serialize)]
         struct Sent {
             transaction: String,
         }
-        self.post("/rpc/sendTx", &Sent { transaction: const_hex::encode(transaction.encoded()) })
+        let sent = Sent { transaction: const_hex::encode(transaction.encoded()) };
+        let mut doubt = None;
+        for wait in AGAIN {
+            match self.post("/rpc/sendTx", &sent) {
+                Err(Unanswered::Surely(failure)) if doubt.is_none() => return Err(failure),
+                Err(Unanswered::Surely(failure) | Unanswered::Perhaps(failure)) => doubt = Some(failure),
+                Ok(answer) => return Ok(answer),
+            }
+            std::thread::sleep(wait); // a node that restarts needs its time
+        }
+        let (id, nonce) = (transaction.id(), transaction.nonce);
+        let why = doubt.map_or_else(String::new, |failure| failure.to_string());
+        Err(Failure::failed(format!(
+            "{why}; transaction {id} may have been sent all the same: look for it before paying again, or pay again with --nonce {nonce}, of which a chain takes one"
+        )))
     }
 
     pub(super) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
@@ -91,9 +118,20 @@ impl Node {
         if answer.status() == 404 { Ok(None) } else { self.read(answer).map(Some) }
     }
 
-    fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Failure> {
+    fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Unanswered> {
         let call = self.agent.post(format!("{}{path}", self.url)).send_json(body);
-        self.read(call.map_err(|error| self.unreachable(&error))?)
+        let answer = call.map_err(|error| match &error {
+            Error::Io(source) if source.kind() == ErrorKind::ConnectionRefused => {
+                Unanswered::Surely(self.unreachable(&error))
+            }
+            Error::BadUri(_) | Error::Http(_) | Error::HostNotFound | Error::ConnectionFailed => {
+                Unanswered::Surely(self.unreachable(&error))
+            }
+            _ => Unanswered::Perhaps(self.unreachable(&error)),
+        })?;
+        let status = answer.status();
+        let surely = status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT;
+        self.read(answer).map_err(if surely { Unanswered::Surely } else { Unanswered::Perhaps })
     }
 
     fn read<T: DeserializeOwned>(&self, mut answer: Response<Body>) -> Result<T, Failure> {

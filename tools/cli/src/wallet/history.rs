@@ -62,12 +62,18 @@ impl History {
     }
 }
 
+/// Milliseconds since 1970 as people write a time, as far as they do: whatever the node says has a form.
+fn time(ms: u64) -> String {
+    const YEAR_10000: u64 = 253_402_300_800_000;
+    match ms {
+        ..YEAR_10000 => humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(ms)).to_string(),
+        _ => format!("{ms} ms"),
+    }
+}
+
 /// What happened, on a line.
 fn line(happening: &Happening) -> String {
-    let when = happening.timestamp_ms.map_or_else(
-        || "waiting             ".to_owned(),
-        |ms| humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(ms)).to_string(),
-    );
+    let when = happening.timestamp_ms.map_or_else(|| "waiting             ".to_owned(), time);
     let height = happening.height.map_or_else(|| "-".to_owned(), |height| height.to_string());
     let (word, sign) = match happening.kind {
         HappeningKind::Genesis => ("genesis", "+"),

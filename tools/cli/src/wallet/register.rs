@@ -90,8 +90,9 @@ impl Register {
         }
         if let Some(patience) = patience {
             for id in sent {
-                let height = patience.for_block(&node, &id)?;
-                tracing::info!("a block at height {height} holds {id}");
+                if let Some(height) = failures.take(patience.for_block(&node, &id)) {
+                    tracing::info!("a block at height {height} holds {id}");
+                }
             }
         }
         failures.end()

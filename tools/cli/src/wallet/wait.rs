@@ -49,15 +49,21 @@ impl Patience {
         let path = format!("/rpc/getTx/{id}");
         loop {
             // It may leave the pool and be no longer, or not yet again, in a block: that is for the end to say.
-            let found: Option<TransactionAnswer> = node.look(&path)?;
-            if let Some(Place::Block { height, .. }) = found.as_ref().and_then(|found| found.place) {
+            let found: Result<Option<TransactionAnswer>, Failure> = node.look(&path);
+            if let Ok(Some(TransactionAnswer { place: Some(Place::Block { height, .. }), .. })) = found {
                 return Ok(height);
             }
             self.interrupt.check(&format!("stopped waiting; transaction {id} was sent"))?;
             if end.is_some_and(|end| Instant::now() >= end) {
-                let place =
-                    if found.is_some() { "it waits in the node's pool still" } else { "the node knows it no more" };
-                return Err(Failure::failed(format!("transaction {id} was sent, but no block holds it yet; {place}")));
+                let place = match found {
+                    Ok(Some(_)) => "it waits in the node's pool still".to_owned(),
+                    Ok(None) => "the node knows it no more".to_owned(),
+                    // What was sent is sent, whether the node can be asked or not.
+                    Err(failure) => failure.to_string(),
+                };
+                return Err(Failure::failed(format!(
+                    "transaction {id} was sent, but no block is known to hold it; {place}"
+                )));
             }
             std::thread::sleep(LOOK);
         }

@@ -4,7 +4,7 @@ use libp2p::swarm::behaviour::ConnectionEstablished;
 use super::*;
 use crate::network::identity::Identity;
 
-const STRICT: GateOptions = GateOptions { per_ip: 2, per_group: 3, strict_local: true };
+const STRICT: GateOptions = GateOptions { per_ip: 2, per_group: 3, strict_local: true, max_memory_bytes: None };
 
 fn peer(n: u8) -> Libp2pId {
     crate::network::identity::to_libp2p(Identity::from_secret([n; 32]).peer_id())

@@ -260,3 +260,6 @@ async fn run<D: Database>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,7 +22,6 @@ const MAX_LOCK_BYTES: u64 = 256;
 /// | `chain/` | blocks and states |
 /// | `peers` | the peer book |
 /// | `pool` | transactions that waited when the node stopped |
-/// | `signed` | for which epochs a header was signed |
 /// | `node.key` | what peers know the node by; mode 0600 |
 /// | `rpc.token` | what admin calls need; mode 0600 |
 #[derive(Debug)]

@@ -284,8 +284,8 @@ fn one_miner_signs_with_a_key() {
     run(folder.path(), &by_link).expect(1, &["key.signed", &id]);
     let elsewhere = arguments(&node.url, &payout, &["--data", "data/miner"]);
     run(folder.path(), &elsewhere).expect(2, &["key.signed", "has signed already", "data/miner"]);
-    run(folder.path(), &arguments(&node.url, &payout, &["--keys", "link"])).expect(2, &["one miner key"]);
     stop(first);
+    run(folder.path(), &arguments(&node.url, &payout, &["--keys", "link"])).expect(2, &["one miner key"]);
     fs::remove_file(folder.path().join("key.signed")).expect("it was there");
     let second = Running::start(folder.path(), &elsewhere);
     node.wait_for_streams(2);

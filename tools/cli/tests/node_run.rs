@@ -80,6 +80,27 @@ fn a_killed_node_comes_back_without_repair() {
 }
 
 #[test]
+fn what_a_node_can_do_without_is_put_aside_when_it_is_damaged() {
+    let folder = folder();
+    let folder = folder.path();
+    assert_eq!(Node::start(folder, &[]).end("-TERM").0, Some(0));
+    let data = folder.join("data");
+    for name in ["peers", "pool"] {
+        let mut bytes = fs::read(data.join(name)).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(data.join(name), bytes).unwrap();
+    }
+    let mut node = Node::start(folder, &[]);
+    let errors = node.running.0.stderr.take().expect("a pipe");
+    assert_eq!(node.end("-TERM").0, Some(0));
+    let told = std::io::read_to_string(errors).unwrap();
+    for name in ["peers", "pool"] {
+        assert!(data.join(name).exists(), "a new one was written");
+        assert!(data.join(format!("{name}.damaged")).exists() && told.contains(&format!("{name}.damaged")), "{told}");
+    }
+}
+
+#[test]
 fn the_token_stops_a_node() {
     let folder = folder();
     let mut node = Node::start(folder.path(), &[]);
@@ -117,7 +138,7 @@ fn what_is_wrong_is_said_plainly() {
     );
     refused(folder, &["--mine", "plots"], 2, &["--payout"]);
     refused(folder, &["--seed", "seed.example.org:1"], 2, &["peers.seeds", "seed.example.org:1", "/ip4"]);
-    refused(folder, &["--rpc", "0.0.0.0:0"], 2, &["--rpc-public"]);
+    refused(folder, &["--set", "rpc.listen=0.0.0.0:0"], 2, &["--rpc-public"]);
     refused(folder, &["--set", "peers.mots=3"], 2, &["no setting \"peers.mots\""]);
     refused(folder, &["--config", "missing.toml"], 1, &["missing.toml"]);
     fs::write(folder.join("bad.toml"), "[peers]\nmost = 20\nmosst = 3\n").unwrap();

@@ -26,6 +26,9 @@ use crate::participant::{Input, RequestFailure};
 
 /// Most addresses that are taken of one peer at a time.
 const MAX_ADDRESSES: usize = 8;
+/// Malformed messages of one connection that are told of: one is enough for a ban, and what is on its way until then adds
+/// nothing to it.
+const MAX_ACCUSATIONS: u32 = 8;
 /// How often in one connection: addresses do change, but not for ever.
 const MAX_INTRODUCTIONS: u32 = 16;
 
@@ -88,7 +91,7 @@ impl Runner {
         let inbound = if outbound { None } else { ip_of(remote) };
         let gossip = TokenBucket::new(GOSSIP.0, GOSSIP.1, self.now_ms());
         let introduction = Introduction::default();
-        self.connected.insert(peer, Connected { inbound, outbound, gossip, introduction, accused: false });
+        self.connected.insert(peer, Connected { inbound, outbound, gossip, introduction, accusations: 0 });
         self.swarm.behaviour_mut().gossip.blacklist_peer(&id);
         self.pending.push_back(Input::Connected { peer, address, outbound });
     }
@@ -232,8 +235,9 @@ impl Runner {
 
     fn malformed(&mut self, peer: PeerId) {
         add(&self.counters.malformed, 1);
-        // One is enough for a ban: what else is on its way adds nothing to it.
-        if self.connected.get_mut(&peer).is_some_and(|connected| !std::mem::replace(&mut connected.accused, true)) {
+        let Some(connected) = self.connected.get_mut(&peer) else { return };
+        if connected.accusations < MAX_ACCUSATIONS {
+            connected.accusations += 1;
             tracing::debug!(%peer, "bytes that are no message");
             self.pending.push_back(Input::Offence { peer, offence: Offence::Malformed });
         }

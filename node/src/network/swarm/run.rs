@@ -45,8 +45,8 @@ pub(super) struct Connected {
     pub(super) outbound: bool,
     pub(super) gossip: TokenBucket,
     pub(super) introduction: Introduction,
-    /// Whether it was told of already as one that sends no messages.
-    pub(super) accused: bool,
+    /// How often it was told of as one that sends what is no message.
+    pub(super) accusations: u32,
 }
 
 /// What a peer says of itself by identify.

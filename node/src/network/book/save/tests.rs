@@ -52,9 +52,9 @@ fn a_file_that_cannot_be_written_leaves_the_one_before() {
     let path = folder.path().join("peers");
     Book::new([1; 32], false).save(&path).expect("saved");
     // Something is in the way of the new one.
-    fs::create_dir(folder.path().join("peers.new")).expect("made");
+    fs::create_dir(folder.path().join("peers.unfinished")).expect("made");
     let error = full_book().save(&path).expect_err("in the way");
-    assert!(error.to_string().contains("peers.new: cannot create it"), "{error}");
+    assert!(error.to_string().contains("peers.unfinished: cannot create it"), "{error}");
     assert_eq!(Book::load(&path, false).expect("read").expect("there").counts(), (0, 0));
 }
 

@@ -253,8 +253,8 @@ impl<D: Database + 'static> RunningNode<D> {
             .map_err(system("cannot start threads"))?;
         let network = runtime.block_on(Network::start(&identity, &network_options))?;
         let peer_id = identity.peer_id();
-        let (name, tip) = (&participant.chain().parameters().network, participant.chain().tip());
-        tracing::info!(%software, network = %name, height = %tip.height, tip = %tip.id, %peer_id, "the node runs");
+        let (name, tip) = (participant.chain().parameters().network.clone(), participant.chain().tip().clone());
+        let named = software.clone();
         let listen: Vec<_> =
             network.addresses.borrow().iter().map(|address| format!("{address}/p2p/{peer_id}")).collect();
         let (addresses, counters) = (network.addresses.clone(), Arc::clone(&network.counters));
@@ -291,6 +291,7 @@ impl<D: Database + 'static> RunningNode<D> {
             rpc: rpc.as_ref().map(|rpc| rpc.address().to_string()),
             listen,
         };
+        tracing::info!(software = named, network = name, height = %tip.height, tip = %tip.id, %peer_id, "the node runs");
         Ok(Self { runtime, running, rpc, network: network.task, keeper, data, whereabouts, asked, _ask: ask })
     }
 

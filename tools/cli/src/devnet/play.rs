@@ -44,7 +44,8 @@ pub(super) fn play(devnet: &Devnet, place: &Place, screen: &mut Screen, interrup
     let prepared = prepare(devnet, place, screen, interrupt)?;
     let mut fleet = Fleet::new(place, &prepared.specification.parameters);
     let run = run(devnet, &prepared, (&mut fleet, place), screen, interrupt);
-    if run.as_ref().is_err_and(|failure| failure.code() != Code::Interrupted) {
+    let why = run.as_ref().map_or_else(Some, |(_, why)| why.as_ref());
+    if why.is_some_and(|failure| failure.code() != Code::Interrupted) {
         fleet.last_words().iter().for_each(|line| screen.note(line));
     }
     screen.clear();

@@ -1,0 +1,4 @@
+//! One participant against a hand that plays its peers, in time that the tests turn.
+
+mod blocks;
+mod hand;

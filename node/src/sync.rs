@@ -519,13 +519,14 @@ impl Sync {
         (self.trunk.leader, self.trunk.ended) = (None, false);
     }
 
-    /// Gives up questions that nobody answered long after their deadlines.
+    /// Gives up questions long after their deadlines. Who was late the edge says itself: of these the answer may wait
+    /// where this node has not looked yet.
     fn expire(&mut self, now_ms: u64) {
         let late = |question: &Question| now_ms >= question.deadline_ms.saturating_add(GRACE_MS);
         let late: Vec<_> =
             self.questions.iter().filter(|(_, open)| late(open)).map(|(id, open)| (*id, open.peer)).collect();
         for (id, peer) in late {
-            self.response(&peer, id, Err(RequestFailure::Timeout), now_ms);
+            self.response(&peer, id, Err(RequestFailure::Disconnected), now_ms);
         }
     }
 

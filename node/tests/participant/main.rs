@@ -2,3 +2,4 @@
 
 mod blocks;
 mod hand;
+mod questions;

@@ -8,7 +8,6 @@ use crate::consensus::Engine;
 use crate::network::PeerId;
 use crate::network::message::{Gossip, GossipId, ProofSubmission};
 use crate::network::offence::Offence;
-use crate::network::peers::Kind;
 use crate::store::{Database, StoreError};
 
 /// How far a submission's epoch may lie from the clock's: clocks differ.
@@ -22,7 +21,10 @@ impl<D: Database> Participant<D> {
         message: Gossip,
         now_ms: u64,
     ) -> Result<(), StoreError> {
-        if !self.peers.is_heard(&peer) || !self.allow(&peer, Kind::of_gossip(&message), now_ms) {
+        if !self.peers.allow_gossip(&peer, &message, now_ms) {
+            if self.peers.is_heard(&peer) {
+                self.offence(peer, Offence::Flood, now_ms);
+            }
             self.judge(peer, id, Verdict::Ignore);
             return Ok(());
         }

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use lru::LruCache;
 
 use super::{Effect, Participant, Verdict};
-use crate::chain::rules::{BlockError, HeaderError};
+use crate::chain::rules::{BlockError, HeaderError, TransactionError};
 use crate::chain::{Block, BlockId, Epoch, MinerKey};
 use crate::manager::{self, Candidate, Event, Refusal};
 use crate::network::PeerId;
@@ -100,13 +100,48 @@ impl Intake {
     }
 }
 
-/// Whether whoever sent a block should have known better. Who forwards has checked all of it before.
-pub(super) fn is_fault(refusal: &Refusal) -> bool {
-    !matches!(
-        refusal,
+/// What a block costs who forwarded it and should have known better. Who forwards has checked all of it before, but for
+/// what its state would show: a block beside its own chain it has not executed.
+pub(super) fn fault(refusal: &Refusal) -> Option<Offence> {
+    match refusal {
         Refusal::Branches { .. }
-            | Refusal::Rule(BlockError::Header(HeaderError::Early { .. } | HeaderError::TooDeep { .. }))
-    )
+        | Refusal::Rule(BlockError::Header(HeaderError::Early { .. } | HeaderError::TooDeep { .. })) => None,
+        Refusal::Condemned { .. } => Some(Offence::UnexecutedBlock),
+        Refusal::Rule(error) if is_of_state(error) => Some(Offence::UnexecutedBlock),
+        Refusal::Rule(_) | Refusal::Checkpoint { .. } => Some(Offence::BadBlock),
+    }
+}
+
+/// Whether a rule is one that only the state of the block's parent shows to be broken.
+fn is_of_state(error: &BlockError) -> bool {
+    use TransactionError as T;
+    match error {
+        BlockError::StateRoot { .. }
+        | BlockError::CoinbaseSum { .. }
+        | BlockError::Supply { .. }
+        | BlockError::PlotStatus { .. }
+        | BlockError::Barred { .. } => true,
+        BlockError::Transaction { error, .. } => matches!(
+            error,
+            T::Nonce { .. }
+                | T::NonceEnd
+                | T::Balance { .. }
+                | T::Barred { .. }
+                | T::Registered { .. }
+                | T::Retired { .. }
+                | T::Registrations { .. }
+                | T::UnpaidRegistrations
+                | T::UnknownPlot { .. }
+                | T::ForeignPlot { .. }
+                | T::Lapsed { .. }
+                | T::NotDrawn
+                | T::OpeningSiblings { .. }
+                | T::OpeningPath { .. }
+                | T::OpeningCell { .. }
+                | T::OldEvidence { .. }
+        ),
+        _ => false,
+    }
 }
 
 impl<D: Database> Participant<D> {
@@ -236,22 +271,22 @@ impl<D: Database> Participant<D> {
         let waits = matches!(verdict, manager::Verdict::Orphan { .. } | manager::Verdict::Light);
         let source = if waits { self.intake.sources.peek(&id).copied() } else { self.intake.sources.pop(&id) };
         let Some(source) = source else { return };
-        let (judged, fault) = match verdict {
+        let (judged, offence) = match verdict {
             manager::Verdict::Connected | manager::Verdict::Beside => {
                 self.tell_of(&id, *verdict == manager::Verdict::Connected, source);
-                (if goes_on { Verdict::Accept } else { Verdict::Ignore }, false)
+                (if goes_on { Verdict::Accept } else { Verdict::Ignore }, None)
             }
             manager::Verdict::Known | manager::Verdict::Light | manager::Verdict::Orphan { .. } => {
-                (Verdict::Ignore, false)
+                (Verdict::Ignore, None)
             }
             manager::Verdict::Refused(refusal) => {
                 self.counters.refused += 1;
-                let fault = is_fault(refusal);
+                let offence = fault(refusal);
                 match source.peer() {
                     Some(peer) => tracing::warn!(%peer, %id, reason = %refusal, "refused a block"),
                     None => tracing::error!(%id, reason = %refusal, "refused a block of this node's own miner"),
                 }
-                (if fault { Verdict::Reject } else { Verdict::Ignore }, fault)
+                (if offence.is_some() { Verdict::Reject } else { Verdict::Ignore }, offence)
             }
         };
         if let (manager::Verdict::Connected, Some(peer)) = (verdict, source.peer()) {
@@ -263,8 +298,8 @@ impl<D: Database> Participant<D> {
                 self.sync.orphan(&peer, parent);
             }
             // Of blocks that were asked for, catching up knows whose fault it is.
-            if fault {
-                self.offence(peer, Offence::BadBlock, now_ms);
+            if let Some(offence) = offence {
+                self.offence(peer, offence, now_ms);
             }
         }
     }

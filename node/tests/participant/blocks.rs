@@ -1,4 +1,4 @@
-use spacetime_node::chain::Block;
+use spacetime_node::chain::{Block, Hash};
 use spacetime_node::participant::Verdict;
 use spacetime_node::testing::Fabric;
 
@@ -56,4 +56,30 @@ fn who_forwards_three_headers_of_a_key_pays_nothing_and_who_makes_many_does() {
     blocks[9..].iter().for_each(|block| node.propose(3, block));
     assert_eq!(node.banned, [peer(3)]);
     assert_eq!(node.count(Verdict::Accept), 3);
+}
+
+#[test]
+fn a_block_that_only_its_state_shows_to_be_bad_costs_who_forwards_it_little() {
+    let mut fabric = Fabric::default();
+    let genesis = fabric.genesis_id();
+    let id = fabric.extend(&genesis, Vec::new());
+    let mut bad = fabric.block(&id).clone();
+    bad.header.state_root = Hash([9; 32]);
+    let bad = fabric.reseal(bad);
+    let mut node = Node::new(&fabric);
+    node.befriend(1);
+    node.propose(1, &bad);
+    node.verify();
+    assert_eq!(node.count(Verdict::Reject), 1);
+    assert_eq!(node.score(1), -20);
+    // It is condemned: neither it nor what stands on it is looked at again.
+    assert!(node.participant.chain().is_condemned(&bad.id()));
+    // What anybody can see without a state is what it was.
+    let mut forged = fabric.block(&id).clone();
+    forged.header.signature.0[7] ^= 1;
+    node.befriend(2);
+    node.propose(2, &forged);
+    node.verify();
+    assert_eq!(node.count(Verdict::Reject), 2);
+    assert_eq!(node.banned, [peer(2)]);
 }

@@ -217,7 +217,7 @@ proptest! {
                 0 | 1 => hand.connect(n, &address, what == 0),
                 2 => hand.peers.disconnected(&id(n), now_ms),
                 3 => hand.peers.dial_failed(&address, now_ms),
-                4 => hand.peers.offence(&id(n), Offence::ALL[usize::from(number) % 11], now_ms),
+                4 => hand.peers.offence(&id(n), Offence::ALL[usize::from(number) % Offence::ALL.len()], now_ms),
                 5 | 6 => match hand.request(n, Request::Hello(hello(number.into(), now_ms))) {
                     Asked::Done(effects) => effects,
                     Asked::Pass(..) => panic!("HELLO is answered"),

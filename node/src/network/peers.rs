@@ -148,6 +148,8 @@ pub struct Peers {
     dialer: dial::Dialer,
     /// Bytes of answers.
     upload: TokenBucket,
+    /// Transactions that are forwarded.
+    forwarded: TokenBucket,
     /// What was decided where nothing could be returned.
     effects: Vec<Effect>,
     notices: Vec<Notice>,
@@ -164,6 +166,7 @@ impl Peers {
             dialer: dial::Dialer::new(&options.seeds, &book, now_ms),
             // Two seconds' worth at once.
             upload: TokenBucket::new(rate.saturating_mul(2), rate.saturating_mul(60), now_ms),
+            forwarded: limits::forwarded(now_ms),
             options,
             book,
             lots: Lots::new(seed),

@@ -22,9 +22,6 @@ impl<D: Database> Participant<D> {
         now_ms: u64,
     ) -> Result<(), StoreError> {
         if !self.peers.allow_gossip(&peer, &message, now_ms) {
-            if self.peers.is_heard(&peer) {
-                self.offence(peer, Offence::Flood, now_ms);
-            }
             self.judge(peer, id, Verdict::Ignore);
             return Ok(());
         }
@@ -81,7 +78,9 @@ impl<D: Database> Participant<D> {
             return Ok(());
         }
         match self.pool_offer(transaction)? {
-            Ok(_) => self.judge(peer, id, Verdict::Accept),
+            // What all of the network could not keep up with stays here: the next nodes may have it of others.
+            Ok(()) if !self.peers.may_forward(now_ms) => self.judge(peer, id, Verdict::Ignore),
+            Ok(()) => self.judge(peer, id, Verdict::Accept),
             Err(PoolError::Invalid(error)) => {
                 tracing::warn!(%peer, reason = %error, "refused a transaction");
                 self.judge(peer, id, Verdict::Reject);

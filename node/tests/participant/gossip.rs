@@ -31,3 +31,19 @@ fn a_block_of_a_peer_that_left_at_once_is_looked_at_and_a_transaction_is_not() {
     node.befriend(1);
     assert_eq!(node.score(1), 0, "nobody pays for what came when it was gone");
 }
+
+#[test]
+fn transactions_beyond_what_is_forwarded_stay_in_the_pool() {
+    let fabric = Fabric::default();
+    let mut node = Node::new(&fabric);
+    node.befriend(1);
+    while node.participant.peers_mut().may_forward(node.now_ms) {}
+    for transaction in transfers(&fabric, 2) {
+        node.gossip(1, Gossip::Transaction(Box::new(transaction)));
+        // One comes in every millisecond.
+        node.wait(1);
+    }
+    assert_eq!(node.judged.iter().map(|(_, verdict)| *verdict).collect::<Vec<_>>(), [Verdict::Ignore, Verdict::Accept]);
+    assert_eq!(node.participant.pool().pool().len(), 2);
+    assert_eq!(node.score(1), 0);
+}

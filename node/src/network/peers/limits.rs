@@ -107,7 +107,11 @@ impl Kind {
     }
 }
 
-/// Questions over the limit that a peer may ask at once, and a minute, before it pays: a clock that runs fast, or an
+/// Transactions that are forwarded at once, and a minute, whoever they come from: half of what one peer may send, so that
+/// no peer pays for what others sent. A full block of the main chain every four seconds.
+const FORWARDED: (u64, u64) = (4096, 60_000);
+
+/// Messages over the limit that a peer may send at once, and a minute, before it pays: a clock that runs fast, or an
 /// answer that took long, is no ill will.
 const PATIENCE: (u64, u64) = (64, 60);
 
@@ -125,6 +129,11 @@ impl PeerLimits {
     }
 }
 
+/// What all peers' transactions that are forwarded count against.
+pub(super) fn forwarded(now_ms: u64) -> TokenBucket {
+    TokenBucket::new(FORWARDED.0, FORWARDED.1, now_ms)
+}
+
 impl Peers {
     /// Whether a peer may do this now: it has said HELLO, and did not do it too often. It counts as done.
     pub fn allow(&mut self, id: &PeerId, kind: Kind, now_ms: u64) -> bool {
@@ -138,10 +147,22 @@ impl Peers {
 
     /// Whether a gossip is to be looked at: it is within its sender's limit, and that has said HELLO. Of who has left
     /// meanwhile too, but for transactions: a message that is ignored is known, and not taken from others any more, so
-    /// nobody must be able to make it so by leaving quickly.
+    /// nobody must be able to make it so by leaving quickly. Who goes on beyond its limit pays.
     pub fn allow_gossip(&mut self, id: &PeerId, gossip: &Gossip, now_ms: u64) -> bool {
         let kind = Kind::of_gossip(gossip);
-        if self.peers.contains_key(id) { self.allow(id, kind, now_ms) } else { kind != Kind::Transaction }
+        if !self.peers.contains_key(id) {
+            return kind != Kind::Transaction;
+        }
+        let allowed = self.allow(id, kind, now_ms);
+        if !allowed && self.is_heard(id) {
+            self.lose_patience(id, now_ms);
+        }
+        allowed
+    }
+
+    /// Whether one more transaction is forwarded.
+    pub fn may_forward(&mut self, now_ms: u64) -> bool {
+        self.forwarded.take(1, now_ms)
     }
 
     /// Bytes of an answer to GET_HEADERS, GET_BLOCK or TX_POOL_REQUEST went to a peer.
@@ -179,9 +200,13 @@ impl Peers {
         Asked::Done(self.take())
     }
 
-    /// Refuses, and makes who goes on asking pay.
     fn refuse(&mut self, id: &PeerId, ticket: Ticket, now_ms: u64) {
         self.effects.push(Effect::Respond { ticket, response: Response::Refused });
+        self.lose_patience(id, now_ms);
+    }
+
+    /// Makes who goes on beyond its limits pay.
+    fn lose_patience(&mut self, id: &PeerId, now_ms: u64) {
         if let Some(peer) = self.peers.get_mut(id)
             && !peer.limits.patience.take(1, now_ms)
         {

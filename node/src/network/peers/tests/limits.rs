@@ -117,8 +117,8 @@ fn each_kind_has_a_limit_for_each_peer() {
     }
 }
 
-#[test]
-fn nobody_hides_a_block_by_leaving_quickly() {
+/// A proof of nothing.
+fn submission() -> Gossip {
     let proof = spacetime_prover::Proof {
         challenge: [0; 32],
         column: 0,
@@ -130,8 +130,12 @@ fn nobody_hides_a_block_by_leaving_quickly() {
         root: [0; 32],
     };
     let miner_key = crate::chain::MinerKey([0; 48]);
-    let said = ProofSubmission { epoch: Epoch(0), miner_key, proof };
-    let said = Gossip::Submission(Box::new(said));
+    Gossip::Submission(Box::new(ProofSubmission { epoch: Epoch(0), miner_key, proof }))
+}
+
+#[test]
+fn nobody_hides_a_block_by_leaving_quickly() {
+    let said = submission();
     let mut hand = Hand::new(|_| {});
     hand.connect(1, &place(1), false);
     assert!(!hand.peers.allow_gossip(&id(1), &said, hand.now_ms), "no HELLO");
@@ -157,6 +161,32 @@ fn who_goes_on_asking_pays_and_is_banned_in_the_end() {
     assert!(matches!(why, Refused::Banned(_)));
     // Eight are answered, and five times sixty-five are too many.
     assert_eq!(asked, 8 + 5 * 65);
+}
+
+#[test]
+fn who_goes_on_forwarding_pays_for_each_burst_and_not_for_each_message() {
+    let mut hand = Hand::new(|_| {});
+    hand.befriend(1, &place(1), false);
+    let said = submission();
+    let (burst, _) = Kind::Submission.limit();
+    assert!((0..burst).all(|_| hand.peers.allow_gossip(&id(1), &said, hand.now_ms)));
+    for (more, score) in [(64, 0), (1, -20), (64, -20), (1, -40)] {
+        assert!((0..more).all(|_| !hand.peers.allow_gossip(&id(1), &said, hand.now_ms)));
+        assert_eq!(hand.peers.views(hand.now_ms)[0].score, score);
+    }
+}
+
+#[test]
+fn what_one_node_forwards_no_next_one_makes_it_pay_for() {
+    let mut hand = Hand::new(|_| {});
+    let (burst, per_minute) = Kind::Transaction.limit();
+    let mut forwarded = 0;
+    // Ten seconds of as many as come.
+    for _ in 0..100 {
+        forwarded += (0..10_000).filter(|_| hand.peers.may_forward(hand.now_ms)).count() as u64;
+        hand.now_ms += 100;
+    }
+    assert!(forwarded <= (burst + per_minute / 6) / 2 && forwarded > 10_000, "{forwarded}");
 }
 
 #[test]

@@ -299,7 +299,7 @@ impl Peers {
             (who == Banned::Peer(*id) || ip == Some(who)).then_some(*id)
         };
         for id in self.peers.iter().filter_map(hit).collect::<Vec<_>>() {
-            self.let_go(&id, Refused::Banned(until_ms), now_ms);
+            self.let_go(&id, Refused::Unwanted, now_ms);
         }
         self.take()
     }

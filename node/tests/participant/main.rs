@@ -3,4 +3,5 @@
 mod blocks;
 mod gossip;
 mod hand;
+mod operate;
 mod questions;

@@ -91,9 +91,9 @@ fn by_hand_somebody_is_kept_out_and_let_in() {
     hand.befriend(2, &place(2), true);
     let until_ms = hand.now_ms + 1000;
     let ip = Banned::ip("93.1.0.1".parse().expect("an address"));
-    assert_eq!(gone(&hand.peers.ban(ip, until_ms, hand.now_ms)), [(id(1), Refused::Banned(until_ms))]);
+    assert_eq!(gone(&hand.peers.ban(ip, until_ms, hand.now_ms)), [(id(1), Refused::Unwanted)]);
     let peer = Banned::Peer(id(2));
-    assert_eq!(gone(&hand.peers.ban(peer, until_ms, hand.now_ms)), [(id(2), Refused::Banned(until_ms))]);
+    assert_eq!(gone(&hand.peers.ban(peer, until_ms, hand.now_ms)), [(id(2), Refused::Unwanted)]);
     assert!(hand.peers.pardon(&ip) && !hand.peers.pardon(&ip));
     assert_eq!(gone(&hand.connect(1, &place(1), false)), []);
 }

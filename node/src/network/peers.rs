@@ -37,7 +37,7 @@ mod view;
 
 pub use clocks::CLOCK_WARNING_MS;
 pub use limits::Kind;
-use peer::Peer;
+use peer::{Peer, Purpose};
 pub use view::{Counters, PeerView};
 
 /// A peer that has not said HELLO after this is let go, milliseconds.
@@ -208,7 +208,10 @@ impl Peers {
         if let Some(why) = why {
             self.counters.refused += 1;
             tracing::debug!(peer = %id, ?why, outbound, "connection refused");
-            if outbound && let Some(address) = &address {
+            // That there is no room for whom nobody asked says nothing of its address.
+            if matches!(purpose, Purpose::Kept | Purpose::Feeler)
+                && let Some(address) = &address
+            {
                 self.dial_in_vain(address, now_ms);
             }
             self.effects.push(Effect::Disconnect { peer: id, why });

@@ -202,14 +202,18 @@ impl Peers {
     }
 
     /// Whether one that was, or is being, dialled is of this address's /16 or /32.
-    fn is_taken(&self, address: &PeerAddress) -> bool {
+    pub(super) fn is_taken(&self, address: &PeerAddress) -> bool {
         if address.scope() < Scope::Public && !self.options.strict_local {
             return false;
         }
         let network = |address: &PeerAddress| -> Group { address.group().wide() };
         let there = self.peers.values().filter(|peer| peer.outbound).filter_map(|peer| peer.address.as_ref());
-        let dialled = self.dialer.dials.iter().map(|dial| &dial.address);
-        there.chain(dialled).any(|other| network(other) == network(address))
+        there.chain(self.dialled()).any(|other| network(other) == network(address))
+    }
+
+    /// Addresses that are being dialled.
+    pub(super) fn dialled(&self) -> impl Iterator<Item = &PeerAddress> {
+        self.dialer.dials.iter().map(|dial| &dial.address)
     }
 
     /// False if as many are being dialled as may be.

@@ -7,6 +7,8 @@ use super::{Group, Peer, PeerAddress, PeerId, Peers, Refused};
 
 /// Peers that are safe for each of their virtues: an attacker would have to be quicker, and more useful, than these.
 const SAFE: usize = 4;
+/// Peers that something else dialled, whom others choose as much as we do: far fewer than are dialled.
+const MAX_UNASKED: usize = 2;
 /// A peer that was dialled and is no use for this long may be replaced, milliseconds.
 const USELESS_MS: u64 = 300_000;
 /// So many blocks behind, a peer's chain is of no use.
@@ -24,11 +26,21 @@ impl Peers {
         match purpose {
             Purpose::Inbound if full || inbound >= self.options.inbound => self.evict(now_ms),
             Purpose::Inbound => true,
-            // Not asked for: it has room where others are missing.
-            Purpose::Unasked => !full && outbound < self.options.outbound,
+            // Not asked for: it has room where others are missing, and none of its network was dialled.
+            Purpose::Unasked => {
+                let unasked = self.peers.values().filter(|peer| peer.purpose == Purpose::Unasked).count();
+                let fits = address.is_some_and(|address| !self.is_taken(address) || self.carries(address));
+                !full && outbound < self.options.outbound && fits && unasked < MAX_UNASKED
+            }
             // They were counted when they were dialled. If others came meanwhile, they give way.
             Purpose::Kept | Purpose::Feeler => !full || self.evict(now_ms),
         }
+    }
+
+    /// Whether a relay is at an address through which somebody is being dialled.
+    fn carries(&self, address: &PeerAddress) -> bool {
+        let relay = |dialled: &PeerAddress| PeerAddress { relay: None, ..dialled.without_peer() };
+        self.dialled().any(|dialled| dialled.relay.is_some() && relay(dialled) == *address)
     }
 
     /// Whether limits by address leave room.

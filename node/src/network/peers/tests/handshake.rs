@@ -164,6 +164,8 @@ fn answered_ping(hand: &mut Hand, n: u8, trip_ms: u64, ahead_ms: i64) {
 fn the_clock_is_compared_with_the_median_of_peers() {
     let mut hand = Hand::new(|_| {});
     assert_eq!(hand.peers.clock_offset_ms(), None);
+    (1..=3).for_each(|n| hand.peers.discovered(id(n), &place(n), START_MS));
+    assert_eq!(dialled(&hand.tick(0)).len(), 3);
     for (n, ahead_ms) in [(1, 400), (2, -90), (3, 1_000_000)] {
         let question = asked(&hand.connect(n, &place(n), true)).expect("HELLO").0;
         hand.answer(n, Request::Hello(hello(5, START_MS)));

@@ -164,8 +164,7 @@ impl Peers {
         let rate = options.upload_per_second;
         Self {
             dialer: dial::Dialer::new(&options.seeds, &book, now_ms),
-            // Two seconds' worth at once.
-            upload: TokenBucket::new(rate.saturating_mul(2), rate.saturating_mul(60), now_ms),
+            upload: limits::upload(rate, now_ms),
             forwarded: limits::forwarded(now_ms),
             options,
             book,
@@ -219,7 +218,8 @@ impl Peers {
         }
         self.counters.connected += 1;
         let penalty = self.book.penalty(&id);
-        self.peers.insert(id, Peer::new(address, outbound, purpose, penalty, now_ms));
+        let limits = limits::PeerLimits::new(self.options.upload_per_second, now_ms);
+        self.peers.insert(id, Peer::new(address, outbound, purpose, penalty, limits, now_ms));
         self.ask(id, Request::Hello(self.hello(now_ms)), Question::Hello { sent_ms: now_ms }, now_ms + HELLO_MS, ids);
         self.take()
     }

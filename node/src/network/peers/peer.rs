@@ -54,6 +54,7 @@ impl Peer {
         outbound: bool,
         purpose: Purpose,
         penalty: Fading,
+        limits: PeerLimits,
         now_ms: u64,
     ) -> Self {
         Self {
@@ -68,7 +69,7 @@ impl Peer {
             software: String::new(),
             penalty,
             merit: Fading::default(),
-            limits: PeerLimits::new(now_ms),
+            limits,
             next_ping_ms: u64::MAX,
             missed_pings: 0,
             next_exchange_ms: now_ms,

@@ -212,6 +212,20 @@ fn bytes_of_all_answers_have_a_limit() {
 }
 
 #[test]
+fn one_peer_has_a_quarter_of_the_bytes_of_all() {
+    let headers = || Request::Headers(GetHeaders { locator: Capped::default(), limit: 1 });
+    let mut hand = Hand::new(|options| options.upload_per_second = 1000);
+    hand.befriend(1, &place(1), false);
+    hand.befriend(2, &place(2), false);
+    // Two seconds' worth of its share, and four tenths of a second.
+    hand.peers.sent(&id(1), 600, hand.now_ms);
+    assert_eq!(hand.answer(1, headers()), Response::Refused);
+    assert!(matches!(hand.request(2, headers()), Asked::Pass(..)), "the other is not concerned");
+    hand.now_ms += 401;
+    assert!(matches!(hand.request(1, headers()), Asked::Pass(..)));
+}
+
+#[test]
 fn usefulness_is_seen_and_fades() {
     let mut hand = Hand::new(|_| {});
     hand.befriend(1, &place(1), true);

@@ -253,6 +253,13 @@ impl Peers {
         }
     }
 
+    /// A peer answered a question for headers or blocks, or refused it.
+    pub fn answered(&mut self, id: &PeerId, refused: bool) {
+        if let Some(peer) = self.peers.get_mut(id) {
+            peer.refusals = if refused { peer.refusals.saturating_add(1) } else { 0 };
+        }
+    }
+
     /// Whether a peer may be asked: it has answered our HELLO, and we have heard its own.
     #[must_use]
     pub fn is_ready(&self, id: &PeerId) -> bool {

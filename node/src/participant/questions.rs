@@ -61,6 +61,9 @@ impl<D: Database> Participant<D> {
         now_ms: u64,
     ) -> Result<(), StoreError> {
         if self.sync.asked(id) {
+            if let Ok(response) = &result {
+                self.peers.answered(&peer, matches!(response, Response::Refused));
+            }
             self.sync.response(&peer, id, result, now_ms);
             return Ok(());
         }

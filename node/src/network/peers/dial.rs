@@ -229,11 +229,14 @@ impl Peers {
         true
     }
 
-    /// Tries an address that was only heard of, so that the book knows where somebody answers before it is needed.
+    /// Tries an address that was only heard of, so that the book knows where somebody answers before it is needed. Where
+    /// there is a peer that is no use, any that could take its place.
     fn feel(&mut self, now_ms: u64) {
-        if self.peers.len() + self.dialer.dials.len() < self.options.peers
-            && let Some(address) = self.draw(true, now_ms)
-        {
+        if self.peers.len() + self.dialer.dials.len() >= self.options.peers {
+            return;
+        }
+        let instead = if self.useless(now_ms).is_some() { self.draw(false, now_ms) } else { None };
+        if let Some(address) = instead.or_else(|| self.draw(true, now_ms)) {
             self.dial(address, Purpose::Feeler, now_ms);
         }
     }

@@ -13,6 +13,8 @@ const MAX_UNASKED: usize = 2;
 const USELESS_MS: u64 = 300_000;
 /// So many blocks behind, a peer's chain is of no use.
 const FAR_BEHIND: u64 = 20;
+/// After so many refusals in a row a peer is of no use: each comes after a longer rest than the one before.
+const MANY_REFUSALS: u32 = 8;
 
 impl Peers {
     /// Whether one more may be, at `address`. Somebody may have been let go for it.
@@ -74,12 +76,13 @@ impl Peers {
         true
     }
 
-    /// A peer that was dialled, never gave anything, and whose chain is far behind ours.
+    /// A peer that was dialled and never gave anything, its chain far behind ours, or that only ever refuses.
     pub(super) fn useless(&self, now_ms: u64) -> Option<PeerId> {
         let useless = |peer: &Peer| {
             let behind = peer.tip.is_some_and(|tip| tip.height.0.saturating_add(FAR_BEHIND) < self.tip.height.0);
             let old = now_ms.saturating_sub(peer.since_ms) >= USELESS_MS;
-            peer.outbound && peer.is_ready() && old && behind && peer.merit(now_ms) == 0
+            let refuses = peer.refusals >= MANY_REFUSALS;
+            peer.outbound && peer.is_ready() && old && (refuses || behind && peer.merit(now_ms) == 0)
         };
         let found = self.peers.iter().filter(|(_, peer)| useless(peer));
         found.min_by_key(|(_, peer)| peer.tip.map(|tip| tip.height)).map(|(id, _)| *id)

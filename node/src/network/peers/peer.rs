@@ -42,6 +42,8 @@ pub(super) struct Peer {
     pub(super) limits: PeerLimits,
     pub(super) next_ping_ms: u64,
     pub(super) missed_pings: u32,
+    /// Questions for headers and blocks that it refused, in a row.
+    pub(super) refusals: u32,
     /// When it may be asked for addresses again.
     pub(super) next_exchange_ms: u64,
     /// Round trips and clock offsets, newest last, milliseconds.
@@ -72,6 +74,7 @@ impl Peer {
             limits,
             next_ping_ms: u64::MAX,
             missed_pings: 0,
+            refusals: 0,
             next_exchange_ms: now_ms,
             samples: VecDeque::new(),
         }

@@ -184,6 +184,30 @@ fn a_peer_far_behind_that_never_gave_anything_is_replaced() {
 }
 
 #[test]
+fn a_peer_that_only_refuses_is_replaced_by_one_that_is_known_already() {
+    for refuses in [true, false] {
+        let mut hand = Hand::new(|options| options.outbound = 2);
+        hand.befriend(1, &place(1), true);
+        hand.befriend(2, &place(2), true);
+        // Somebody answered there before: nobody has to be heard of for it.
+        hand.peers.book.answered(&parsed(&place(3)), id(3), hand.now_ms);
+        for _ in 0..7 {
+            hand.peers.answered(&id(1), true);
+        }
+        hand.peers.answered(&id(1), refuses);
+        hand.now_ms += 400_000;
+        let dials = dialled(&hand.tick(500));
+        assert_eq!(dials, if refuses { vec![(Some(id(3)), place(3))] } else { Vec::new() });
+        if refuses {
+            let question = asked(&hand.connect(3, &place(3), true)).expect("HELLO").0;
+            hand.answer(3, Request::Hello(hello(5, hand.now_ms)));
+            let effects = hand.respond(3, question, Response::Hello(hello(5, hand.now_ms)));
+            assert_eq!(gone(&effects), [(id(1), Refused::Replaced)]);
+        }
+    }
+}
+
+#[test]
 fn a_million_told_addresses_of_one_liar_do_not_eclipse() {
     let mut hand = Hand::new(|_| {});
     // Forty honest addresses, told by as many networks.

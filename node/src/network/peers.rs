@@ -340,10 +340,11 @@ impl Peers {
         let mut penalty = self.peers.get(id).map_or_else(|| self.book.penalty(id), |peer| peer.penalty);
         let points = penalty.add(offence.points().into(), PENALTY_HALF_LIFE_MS, now_ms);
         tracing::debug!(peer = %id, ?offence, points, "offence");
-        match self.peers.get_mut(id) {
-            Some(peer) => peer.penalty = penalty,
-            None => self.book.record.remember(*id, penalty, now_ms),
+        if let Some(peer) = self.peers.get_mut(id) {
+            peer.penalty = penalty;
         }
+        // At once: the book may be saved before the peer leaves.
+        self.book.record.remember(*id, penalty, now_ms);
         if offence == Offence::OtherChain {
             self.let_go(id, Refused::OtherChain, now_ms);
         } else if points >= BAN_POINTS.into() {

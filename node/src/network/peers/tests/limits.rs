@@ -77,6 +77,16 @@ fn what_a_peer_did_is_not_forgotten_when_it_leaves() {
         assert_eq!(gone(&effects).is_empty(), time < 4, "{time}");
         hand.peers.disconnected(&id(1), hand.now_ms);
     }
+    // Nor when this node ends while it is there.
+    hand.befriend(3, &place(3), false);
+    hand.peers.offence(&id(3), Offence::Overstated, hand.now_ms);
+    let book = hand.peers.book().clone();
+    let mut again = Hand::with_book(hand.peers.options.clone(), book);
+    again.befriend(3, &place(3), false);
+    assert!(matches!(
+        gone(&again.peers.offence(&id(3), Offence::Overstated, again.now_ms))[..],
+        [(_, Refused::Banned(_))]
+    ));
     // What is found out when it is gone counts too.
     hand.befriend(2, &place(2), false);
     hand.peers.disconnected(&id(2), hand.now_ms);

@@ -176,13 +176,17 @@ impl<D: Database> Participant<D> {
         for (source, block) in blocks {
             let id = block.id();
             // Who comes second with a block that is being looked at is not to blame for it, whatever it is.
-            match (self.intake.sources.peek(&id), source) {
-                (Some(_), Source::Gossip(peer, gossip)) if self.chain.is_pending(&id) => {
+            let is_second = self.intake.sources.contains(&id) && self.chain.is_pending(&id);
+            match source {
+                Source::Gossip(peer, gossip) if is_second => {
                     self.judge(peer, gossip, Verdict::Ignore);
                     continue;
                 }
-                _ => self.intake.sources.put(id, source),
-            };
+                _ if is_second => {}
+                _ => {
+                    self.intake.sources.put(id, source);
+                }
+            }
             taken.push(block);
         }
         self.admit(taken, now_ms)
@@ -268,6 +272,10 @@ impl<D: Database> Participant<D> {
     /// What becomes of a block; one that is taken is forwarded if it `goes_on`.
     fn judged(&mut self, id: BlockId, verdict: &manager::Verdict, goes_on: bool, now_ms: u64) {
         self.sync.judged(&id, verdict);
+        if *verdict == manager::Verdict::Known && self.chain.is_pending(&id) {
+            // Another copy of it came. What becomes of it, and of the gossip that brought it, is not known yet.
+            return;
+        }
         let waits = matches!(verdict, manager::Verdict::Orphan { .. } | manager::Verdict::Light);
         let source = if waits { self.intake.sources.peek(&id).copied() } else { self.intake.sources.pop(&id) };
         let Some(source) = source else { return };

@@ -1,4 +1,5 @@
-use spacetime_node::chain::{Block, Hash};
+use spacetime_node::chain::{Block, Capped, Hash};
+use spacetime_node::network::message::{Request, Response, Tip};
 use spacetime_node::participant::Verdict;
 use spacetime_node::testing::Fabric;
 
@@ -56,6 +57,25 @@ fn who_forwards_three_headers_of_a_key_pays_nothing_and_who_makes_many_does() {
     blocks[9..].iter().for_each(|block| node.propose(3, block));
     assert_eq!(node.banned, [peer(3)]);
     assert_eq!(node.count(Verdict::Accept), 3);
+}
+
+#[test]
+fn a_gossip_is_judged_though_another_copy_of_its_block_comes_meanwhile() {
+    let mut fabric = Fabric::default();
+    let genesis = fabric.genesis_id();
+    let id = fabric.extend(&genesis, Vec::new());
+    let mut node = Node::new(&fabric);
+    node.befriend(1);
+    node.befriend_with(2, Tip::from(&fabric.made(&id).lineage));
+    // It does not come by itself, and is asked for.
+    node.wait(1000);
+    let question = node.question(2, |request| matches!(request, Request::Blocks(_))).expect("it is asked for");
+    node.propose(1, fabric.block(&id));
+    let blocks = Capped::new(vec![fabric.block(&id).clone()]).expect("one is not too many");
+    node.answer(2, question, Ok(Response::Blocks(blocks)));
+    node.verify();
+    assert_eq!(node.participant.chain().tip().id, id);
+    assert_eq!(node.judged, [(peer(1), Verdict::Accept)]);
 }
 
 #[test]

@@ -38,7 +38,7 @@ use crate::store::{Database, StoreError};
 use compare::Survey;
 use headers::Answer;
 use meter::Meter;
-use options::{APART_MS, COMPARE_MS, GRACE_MS, MAX_PEERS, STALL_MS, Spans};
+use options::{APART_MS, BLOCKS_DEADLINE_MS, COMPARE_MS, GRACE_MS, HEADERS_DEADLINE_MS, MAX_PEERS, STALL_MS, Spans};
 use peer::Peer;
 use trunk::{Body, Stage, Trunk};
 
@@ -459,12 +459,10 @@ impl Sync {
         self.is_stirred = false;
         let spans = Spans::of(manager.parameters());
         self.meter.note(now_ms, manager.tip().height);
+        self.look_at_clock(now_ms);
         self.expire(now_ms);
         for id in std::mem::take(&mut self.bad) {
             manager.condemn_header(id);
-        }
-        for peer in self.peers.values_mut() {
-            peer.look_at_clock(now_ms);
         }
         self.drop_condemned(manager);
         self.trim(manager)?;
@@ -517,6 +515,18 @@ impl Sync {
     /// Nobody is thought to have more of the trunk than there is.
     fn forget_leader(&mut self) {
         (self.trunk.leader, self.trunk.ended) = (None, false);
+    }
+
+    /// Nothing was before now, and no wait is longer than the longest, even if the clock was set back.
+    fn look_at_clock(&mut self, now_ms: u64) {
+        self.peers.values_mut().for_each(|peer| peer.look_at_clock(now_ms));
+        for question in self.questions.values_mut() {
+            question.asked_ms = question.asked_ms.min(now_ms);
+            question.deadline_ms = question.deadline_ms.min(now_ms + BLOCKS_DEADLINE_MS.max(HEADERS_DEADLINE_MS));
+        }
+        self.singles.values_mut().for_each(|single| single.asked_ms = single.asked_ms.min(now_ms));
+        self.compare_until_ms = self.compare_until_ms.min(now_ms + self.options.compare_ms);
+        self.progressed_ms = self.progressed_ms.min(now_ms);
     }
 
     /// Gives up questions long after their deadlines. Who was late the edge says itself: of these the answer may wait

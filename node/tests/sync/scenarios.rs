@@ -330,6 +330,19 @@ fn nobody_to_ask_is_no_trouble() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_stops_nothing() {
+    let mut network = Network::new(1);
+    network.bans = false;
+    let peer = network.join(0, MockPeer::new(Kind::Silent, WORLD.trunk.clone(), 10));
+    network.run(2 * MINUTE_MS, |_| false);
+    network.peers.get_mut(&peer).unwrap().kind = Kind::Honest;
+    network.now_ms -= 24 * 60 * MINUTE_MS;
+    network.forget_events();
+    let end = *WORLD.trunk.last().unwrap();
+    assert!(network.run(5 * MINUTE_MS, |network| network.tip() == end), "{:?}", network.sync.progress());
+}
+
+#[test]
 fn a_test_that_blames_a_good_peer_would_fail() {
     assert!(!Kind::Honest.deserves().contains(&Offence::Slow));
     let mut network = Network::new(1);

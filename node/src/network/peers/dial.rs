@@ -1,8 +1,9 @@
 //! Whom to dial, and when.
 
+use super::clocks::is_due;
 use super::peer::Purpose;
 use super::{Book, Effect, Group, Peer, PeerAddress, PeerId, Peers, Refused, RequestIds, Scope};
-use crate::network::book::{Known, backoff_ms};
+use crate::network::book::{Known, MAX_BACKOFF_MS, backoff_ms};
 
 /// Most attempts at a time.
 const MAX_DIALS: usize = 8;
@@ -106,15 +107,16 @@ impl Peers {
 
     /// Time has passed: who was silent is let go, who is due is asked, and who is missing is dialled.
     pub fn tick(&mut self, ids: &mut RequestIds, now_ms: u64) -> Vec<Effect> {
-        let silent = |peer: &Peer| !peer.is_ready() && now_ms >= peer.since_ms.saturating_add(super::HELLO_MS);
+        let until_ms = |peer: &Peer| peer.since_ms.saturating_add(super::HELLO_MS);
+        let silent = |peer: &Peer| !peer.is_ready() && is_due(until_ms(peer), super::HELLO_MS, now_ms);
         let silent: Vec<_> = self.peers.iter().filter(|(_, peer)| silent(peer)).map(|(id, _)| *id).collect();
         for id in silent {
             self.let_go(&id, Refused::Silent, now_ms);
         }
         self.ping(ids, now_ms);
-        let lost: Vec<_> = self.dialer.dials.extract_if(.., |dial| dial.until_ms <= now_ms).collect();
+        let lost: Vec<_> = self.dialer.dials.extract_if(.., |dial| is_due(dial.until_ms, DIAL_MS, now_ms)).collect();
         self.give_up(lost, now_ms);
-        if self.dialer.next_look_ms <= now_ms {
+        if is_due(self.dialer.next_look_ms, LOOK_MS, now_ms) {
             self.dialer.next_look_ms = now_ms + LOOK_MS;
             self.exchange(ids, now_ms);
             self.look(now_ms);
@@ -143,7 +145,7 @@ impl Peers {
                 break;
             }
         }
-        if missing == 0 && self.dialer.next_feeler_ms <= now_ms {
+        if missing == 0 && is_due(self.dialer.next_feeler_ms, FEELER_MS, now_ms) {
             self.dialer.next_feeler_ms = now_ms + self.lots.about(FEELER_MS);
             self.feel(now_ms);
         }
@@ -165,7 +167,9 @@ impl Peers {
     }
 
     fn due_seed(&self, now_ms: u64) -> Option<PeerAddress> {
-        let due = |seed: &&Fixed| seed.next_try_ms <= now_ms && self.may_dial(&seed.address, false, now_ms);
+        let due = |seed: &&Fixed| {
+            is_due(seed.next_try_ms, MAX_BACKOFF_MS, now_ms) && self.may_dial(&seed.address, false, now_ms)
+        };
         self.dialer.seeds.iter().find(due).map(|seed| seed.address.clone())
     }
 

@@ -5,6 +5,8 @@ use crate::chain::{BlockId, Height};
 use crate::network::message::Tip;
 use crate::participant::RequestId;
 
+/// Failures in a row after which what a peer claims is not believed for a while.
+const MANY_FAILURES: u32 = 3;
 /// Claims that were not true, after which no further one makes a peer distrusted for longer.
 const MAX_LIES: u32 = 4;
 /// How long a peer is distrusted then.
@@ -119,6 +121,17 @@ impl Peer {
         self.distrusted_ms = now_ms + (APART_MS << self.lies);
         self.lies = (self.lies + 1).min(MAX_LIES);
         self.is_believed = false;
+    }
+
+    /// It claims something and shows nothing of it. That may be for want of time: what it claims is believed again later.
+    pub(super) fn distrust(&mut self, now_ms: u64) {
+        self.distrusted_ms = self.distrusted_ms.max(now_ms + APART_MS);
+        self.is_believed = false;
+    }
+
+    /// Whether it has failed so often in a row that nothing is to be had of it.
+    pub(super) fn gives_nothing(&self) -> bool {
+        self.failures >= MANY_FAILURES
     }
 
     /// Whether it gave what it was asked for last.

@@ -34,6 +34,28 @@ fn answers_to_questions_that_were_given_up_cost_nothing() {
 }
 
 #[test]
+fn claims_that_cost_nothing_keep_no_node_from_mining() {
+    let mut node = Node::new(&Fabric::default());
+    for n in 1..=4 {
+        let claim = heavy(&node);
+        node.befriend_with(n, claim);
+    }
+    assert!(node.participant.is_behind());
+    let mut asked = 0;
+    for turn in 0..3000 {
+        node.wait(100);
+        let questions: Vec<_> = node.asked.extract_if(.., |(_, _, request)| is_headers(request)).collect();
+        // They take their time about it.
+        assert!(turn < 250 || !node.participant.is_behind(), "{turn}");
+        for (peer, id, _) in questions {
+            asked += 1;
+            node.answer(peer.0[0], id, Ok(Response::Refused));
+        }
+    }
+    assert!(asked > 20, "{asked}");
+}
+
+#[test]
 fn answers_of_a_peer_that_was_let_go_cost_nothing() {
     let mut node = Node::new(&Fabric::default());
     node.befriend_with(1, heavy(&node));

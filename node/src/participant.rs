@@ -21,7 +21,7 @@ use crate::mempool::Limits;
 use crate::network::PeerId;
 use crate::network::message::Tip;
 use crate::network::offence::Offence;
-use crate::network::peers::{Kind, Peers};
+use crate::network::peers::Peers;
 use crate::store::{Database, StoreError};
 use crate::sync::{Phase, Progress, Sync, SyncEffect};
 
@@ -249,15 +249,6 @@ impl<D: Database> Participant<D> {
         let effects = self.peers.offence(&peer, offence, now_ms);
         self.effects.extend(effects);
         self.notice_peers(now_ms);
-    }
-
-    /// Whether a peer is within its limits; it pays where it is not.
-    fn allow(&mut self, peer: &PeerId, kind: Kind, now_ms: u64) -> bool {
-        let allowed = self.peers.allow(peer, kind, now_ms);
-        if !allowed {
-            self.offence(*peer, Offence::Flood, now_ms);
-        }
-        allowed
     }
 
     /// Does something with the pool. What the store is to blame for is the outer error.

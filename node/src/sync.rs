@@ -38,7 +38,7 @@ use crate::store::{Database, StoreError};
 use compare::Survey;
 use headers::Answer;
 use meter::Meter;
-use options::{APART_MS, COMPARE_MS, GRACE_MS, MAX_PEERS, STALL_MS, Spans};
+use options::{APART_MS, BLOCKS_DEADLINE_MS, COMPARE_MS, GRACE_MS, HEADERS_DEADLINE_MS, MAX_PEERS, STALL_MS, Spans};
 use peer::Peer;
 use trunk::{Body, Stage, Trunk};
 
@@ -195,6 +195,9 @@ pub struct Sync {
     is_stirred: bool,
     progressed: bool,
     progressed_ms: u64,
+    /// Whether a header was verified since the last poll, and when one last was, or there was nobody to be had one of.
+    verified: bool,
+    verified_ms: u64,
     wake_ms: Option<u64>,
 }
 
@@ -301,6 +304,7 @@ impl Sync {
             Err(RequestFailure::Timeout) => Some(Offence::Slow),
             Err(RequestFailure::Malformed) => Some(Offence::Malformed),
         };
+        let refused = matches!(result, Ok(Response::Refused));
         tracing::debug!(%peer, ?offence, "a question was not answered");
         if let Some(offence) = offence {
             self.blame(peer, offence);
@@ -310,6 +314,9 @@ impl Sync {
             if matches!(what, What::Headers { .. }) && peer.leaves() {
                 // It claims another branch, and does not show it.
                 peer.disbelieve(now_ms);
+            } else if matches!(what, What::Headers { .. }) && refused && peer.gives_nothing() {
+                // To claim costs nothing, nor does it to refuse.
+                peer.distrust(now_ms);
             }
             match what {
                 What::Headers { .. } | What::Vouch { .. } => peer.headers_rest_ms = rest,
@@ -351,6 +358,7 @@ impl Sync {
             }
             let Err(error) = result else {
                 entry.stage = Stage::Verified;
+                self.verified = true;
                 continue;
             };
             let from = entry.from;
@@ -459,12 +467,10 @@ impl Sync {
         self.is_stirred = false;
         let spans = Spans::of(manager.parameters());
         self.meter.note(now_ms, manager.tip().height);
+        self.look_at_clock(now_ms);
         self.expire(now_ms);
         for id in std::mem::take(&mut self.bad) {
             manager.condemn_header(id);
-        }
-        for peer in self.peers.values_mut() {
-            peer.look_at_clock(now_ms);
         }
         self.drop_condemned(manager);
         self.trim(manager)?;
@@ -482,7 +488,7 @@ impl Sync {
         self.hand_over(manager, &spans);
         self.ask_singles(manager, ids, now_ms)?;
         self.watch(now_ms);
-        self.note_progress(manager.tip());
+        self.note_progress(manager.tip(), now_ms);
         self.wake_ms = self.next_wake(now_ms);
         Ok(std::mem::take(&mut self.effects))
     }
@@ -519,13 +525,27 @@ impl Sync {
         (self.trunk.leader, self.trunk.ended) = (None, false);
     }
 
-    /// Gives up questions that nobody answered long after their deadlines.
+    /// Nothing was before now, and no wait is longer than the longest, even if the clock was set back.
+    fn look_at_clock(&mut self, now_ms: u64) {
+        self.peers.values_mut().for_each(|peer| peer.look_at_clock(now_ms));
+        for question in self.questions.values_mut() {
+            question.asked_ms = question.asked_ms.min(now_ms);
+            question.deadline_ms = question.deadline_ms.min(now_ms + BLOCKS_DEADLINE_MS.max(HEADERS_DEADLINE_MS));
+        }
+        self.singles.values_mut().for_each(|single| single.asked_ms = single.asked_ms.min(now_ms));
+        self.compare_until_ms = self.compare_until_ms.min(now_ms + self.options.compare_ms);
+        self.progressed_ms = self.progressed_ms.min(now_ms);
+        self.verified_ms = self.verified_ms.min(now_ms);
+    }
+
+    /// Gives up questions long after their deadlines. Who was late the edge says itself: of these the answer may wait
+    /// where this node has not looked yet.
     fn expire(&mut self, now_ms: u64) {
         let late = |question: &Question| now_ms >= question.deadline_ms.saturating_add(GRACE_MS);
         let late: Vec<_> =
             self.questions.iter().filter(|(_, open)| late(open)).map(|(id, open)| (*id, open.peer)).collect();
         for (id, peer) in late {
-            self.response(&peer, id, Err(RequestFailure::Timeout), now_ms);
+            self.response(&peer, id, Err(RequestFailure::Disconnected), now_ms);
         }
     }
 
@@ -580,7 +600,12 @@ impl Sync {
         self.progressed_ms = now_ms;
     }
 
-    fn note_progress(&mut self, tip: &Lineage) {
+    fn note_progress(&mut self, tip: &Lineage, now_ms: u64) {
+        if std::mem::take(&mut self.verified) || self.peers.is_empty() {
+            self.verified_ms = now_ms;
+        }
+        // Of claims alone nobody catches up.
+        let is_shown = now_ms.saturating_sub(self.verified_ms) < STALL_MS;
         let claims = self.peers.values().filter(|peer| peer.is_believed() && peer.claim.weight > tip.weight);
         let target = claims.map(|peer| peer.claim.height).max().unwrap_or(tip.height).max(tip.height);
         let headers = self.trunk.verified().unwrap_or(tip.height).max(tip.height);
@@ -589,7 +614,7 @@ impl Sync {
             Phase::Comparing
         } else if headers > tip.height || !self.handed.is_empty() {
             Phase::Blocks
-        } else if !self.trunk.is_empty() || asks(|what| matches!(what, What::Headers { .. })) {
+        } else if is_shown && (!self.trunk.is_empty() || asks(|what| matches!(what, What::Headers { .. }))) {
             Phase::Headers
         } else {
             Phase::Idle

@@ -11,6 +11,8 @@ pub enum Offence {
     BadHeader,
     /// A block that breaks a rule, or a body that is not its header's.
     BadBlock,
+    /// A block that breaks a rule which only shows when it is executed: who forwards it beside its own chain has not.
+    UnexecutedBlock,
     /// A transaction that no chain could ever have taken: its form or a signature is wrong.
     BadTransaction,
     /// A proof whose path or row does not hold.
@@ -28,7 +30,7 @@ pub enum Offence {
 }
 
 /// How many offences there are.
-pub const OFFENCES: usize = 11;
+pub const OFFENCES: usize = 12;
 
 /// A peer with so many points is banned.
 pub const BAN_POINTS: u32 = 100;
@@ -40,6 +42,7 @@ impl Offence {
         Self::OtherChain,
         Self::BadHeader,
         Self::BadBlock,
+        Self::UnexecutedBlock,
         Self::BadTransaction,
         Self::BadProof,
         Self::WrongAnswer,
@@ -61,7 +64,7 @@ impl Offence {
         match self {
             Self::Malformed | Self::BadHeader | Self::BadBlock | Self::BadProof | Self::BadTransaction => BAN_POINTS,
             Self::WrongAnswer | Self::Overstated => 50,
-            Self::Withheld | Self::Flood => 20,
+            Self::UnexecutedBlock | Self::Withheld | Self::Flood => 20,
             Self::Slow => 10,
             Self::OtherChain => 0,
         }

@@ -37,7 +37,7 @@ mod view;
 
 pub use clocks::CLOCK_WARNING_MS;
 pub use limits::Kind;
-use peer::Peer;
+use peer::{Peer, Purpose};
 pub use view::{Counters, PeerView};
 
 /// A peer that has not said HELLO after this is let go, milliseconds.
@@ -148,6 +148,8 @@ pub struct Peers {
     dialer: dial::Dialer,
     /// Bytes of answers.
     upload: TokenBucket,
+    /// Transactions that are forwarded.
+    forwarded: TokenBucket,
     /// What was decided where nothing could be returned.
     effects: Vec<Effect>,
     notices: Vec<Notice>,
@@ -162,8 +164,8 @@ impl Peers {
         let rate = options.upload_per_second;
         Self {
             dialer: dial::Dialer::new(&options.seeds, &book, now_ms),
-            // Two seconds' worth at once.
-            upload: TokenBucket::new(rate.saturating_mul(2), rate.saturating_mul(60), now_ms),
+            upload: limits::upload(rate, now_ms),
+            forwarded: limits::forwarded(now_ms),
             options,
             book,
             lots: Lots::new(seed),
@@ -205,7 +207,10 @@ impl Peers {
         if let Some(why) = why {
             self.counters.refused += 1;
             tracing::debug!(peer = %id, ?why, outbound, "connection refused");
-            if outbound && let Some(address) = &address {
+            // That there is no room for whom nobody asked says nothing of its address.
+            if matches!(purpose, Purpose::Kept | Purpose::Feeler)
+                && let Some(address) = &address
+            {
                 self.dial_in_vain(address, now_ms);
             }
             self.effects.push(Effect::Disconnect { peer: id, why });
@@ -213,7 +218,8 @@ impl Peers {
         }
         self.counters.connected += 1;
         let penalty = self.book.penalty(&id);
-        self.peers.insert(id, Peer::new(address, outbound, purpose, penalty, now_ms));
+        let limits = limits::PeerLimits::new(self.options.upload_per_second, now_ms);
+        self.peers.insert(id, Peer::new(address, outbound, purpose, penalty, limits, now_ms));
         self.ask(id, Request::Hello(self.hello(now_ms)), Question::Hello { sent_ms: now_ms }, now_ms + HELLO_MS, ids);
         self.take()
     }
@@ -244,6 +250,13 @@ impl Peers {
     pub fn useful(&mut self, id: &PeerId, points: u32, now_ms: u64) {
         if let Some(peer) = self.peers.get_mut(id) {
             peer.merit.add(points.into(), MERIT_HALF_LIFE_MS, now_ms);
+        }
+    }
+
+    /// A peer answered a question for headers or blocks, or refused it.
+    pub fn answered(&mut self, id: &PeerId, refused: bool) {
+        if let Some(peer) = self.peers.get_mut(id) {
+            peer.refusals = if refused { peer.refusals.saturating_add(1) } else { 0 };
         }
     }
 
@@ -296,7 +309,7 @@ impl Peers {
             (who == Banned::Peer(*id) || ip == Some(who)).then_some(*id)
         };
         for id in self.peers.iter().filter_map(hit).collect::<Vec<_>>() {
-            self.let_go(&id, Refused::Banned(until_ms), now_ms);
+            self.let_go(&id, Refused::Unwanted, now_ms);
         }
         self.take()
     }
@@ -327,10 +340,11 @@ impl Peers {
         let mut penalty = self.peers.get(id).map_or_else(|| self.book.penalty(id), |peer| peer.penalty);
         let points = penalty.add(offence.points().into(), PENALTY_HALF_LIFE_MS, now_ms);
         tracing::debug!(peer = %id, ?offence, points, "offence");
-        match self.peers.get_mut(id) {
-            Some(peer) => peer.penalty = penalty,
-            None => self.book.record.remember(*id, penalty, now_ms),
+        if let Some(peer) = self.peers.get_mut(id) {
+            peer.penalty = penalty;
         }
+        // At once: the book may be saved before the peer leaves.
+        self.book.record.remember(*id, penalty, now_ms);
         if offence == Offence::OtherChain {
             self.let_go(id, Refused::OtherChain, now_ms);
         } else if points >= BAN_POINTS.into() {

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use lru::LruCache;
 
 use super::{Effect, Participant, Verdict};
-use crate::chain::rules::{BlockError, HeaderError};
+use crate::chain::rules::{BlockError, HeaderError, TransactionError};
 use crate::chain::{Block, BlockId, Epoch, MinerKey};
 use crate::manager::{self, Candidate, Event, Refusal};
 use crate::network::PeerId;
@@ -18,8 +18,13 @@ const MAX_SOURCES: usize = 8192;
 /// Headers that one key may sign for an epoch before no more of them are looked at or forwarded (PROTOCOL §7): two are
 /// evidence, a third still shows another branch.
 const MAX_HEADERS_OF_KEY: usize = 3;
+/// Other headers of a key and epoch than those first ones that a peer may send before it pays. It forwards the three that
+/// it saw first itself, and three more after a restart.
+const MAX_OTHER_HEADERS: usize = 2 * MAX_HEADERS_OF_KEY;
 /// Keys and epochs whose headers are counted: those of a day of main's epochs, were each won by three.
 const MAX_COUNTED: usize = 32768;
+/// Peers, keys and epochs of which such other headers are counted.
+const MAX_OTHERS: usize = 4096;
 /// Pieces of gossiped blocks being verified at once: a node that is slower than the network catches up in batches instead.
 const MAX_GOSSIP_IN_FLIGHT: usize = 8;
 
@@ -46,50 +51,97 @@ impl Source {
     }
 }
 
-/// A verified header, and who sent it.
-type Signed = (BlockId, Option<PeerId>);
-
 /// What is on its way in.
 #[derive(Debug)]
 pub(super) struct Intake {
     sources: LruCache<BlockId, Source>,
     /// Pieces whose verification was asked for.
     in_flight: usize,
-    /// Verified headers by key and epoch, and who sent them.
-    signed: LruCache<(MinerKey, Epoch), Vec<Signed>>,
+    /// The first verified headers by key and epoch.
+    signed: LruCache<(MinerKey, Epoch), Vec<BlockId>>,
+    /// How many others each peer sent.
+    others: LruCache<(PeerId, MinerKey, Epoch), usize>,
 }
 
 impl Default for Intake {
     fn default() -> Self {
         let bound = |bound| NonZeroUsize::new(bound).expect("bounds are not zero");
-        Self { sources: LruCache::new(bound(MAX_SOURCES)), in_flight: 0, signed: LruCache::new(bound(MAX_COUNTED)) }
+        Self {
+            sources: LruCache::new(bound(MAX_SOURCES)),
+            in_flight: 0,
+            signed: LruCache::new(bound(MAX_COUNTED)),
+            others: LruCache::new(bound(MAX_OTHERS)),
+        }
     }
 }
 
 impl Intake {
     /// Whether a further header of a key and epoch is looked at, and whether its sender overdoes it.
     fn may_look_at(&mut self, key: (MinerKey, Epoch), id: &BlockId, peer: &PeerId) -> (bool, bool) {
-        let Some(known) = self.signed.get(&key) else { return (true, false) };
-        let is_known = known.iter().any(|(known, _)| known == id);
-        let of_peer = known.iter().filter(|(_, from)| from.as_ref() == Some(peer)).count();
-        (is_known || known.len() < MAX_HEADERS_OF_KEY, !is_known && of_peer >= MAX_HEADERS_OF_KEY)
+        let Some(first) = self.signed.get(&key) else { return (true, false) };
+        if first.contains(id) {
+            return (true, false);
+        }
+        let look = first.len() < MAX_HEADERS_OF_KEY;
+        let others = self.others.get_or_insert_mut((*peer, key.0, key.1), || 0);
+        *others += 1;
+        (look, *others > MAX_OTHER_HEADERS)
     }
 
-    fn count(&mut self, key: (MinerKey, Epoch), id: BlockId, peer: Option<PeerId>) {
-        let known = self.signed.get_or_insert_mut(key, Vec::new);
-        if known.len() < MAX_HEADERS_OF_KEY && known.iter().all(|(known, _)| *known != id) {
-            known.push((id, peer));
+    /// Counts a verified header: whether it is among the first of its key and epoch, which alone are forwarded.
+    fn count(&mut self, key: (MinerKey, Epoch), id: BlockId) -> bool {
+        let first = self.signed.get_or_insert_mut(key, Vec::new);
+        let known = first.contains(&id);
+        if !known && first.len() < MAX_HEADERS_OF_KEY {
+            first.push(id);
+            return true;
         }
+        known
     }
 }
 
-/// Whether whoever sent a block should have known better. Who forwards has checked all of it before.
-pub(super) fn is_fault(refusal: &Refusal) -> bool {
-    !matches!(
-        refusal,
+/// What a block costs who forwarded it and should have known better. Who forwards has checked all of it before, but for
+/// what its state would show: a block beside its own chain it has not executed.
+pub(super) fn fault(refusal: &Refusal) -> Option<Offence> {
+    match refusal {
         Refusal::Branches { .. }
-            | Refusal::Rule(BlockError::Header(HeaderError::Early { .. } | HeaderError::TooDeep { .. }))
-    )
+        | Refusal::Rule(BlockError::Header(HeaderError::Early { .. } | HeaderError::TooDeep { .. })) => None,
+        Refusal::Condemned { .. } => Some(Offence::UnexecutedBlock),
+        Refusal::Rule(error) if is_of_state(error) => Some(Offence::UnexecutedBlock),
+        Refusal::Rule(_) | Refusal::Checkpoint { .. } => Some(Offence::BadBlock),
+    }
+}
+
+/// Whether a rule is one that only the state of the block's parent shows to be broken.
+fn is_of_state(error: &BlockError) -> bool {
+    use TransactionError as T;
+    match error {
+        BlockError::StateRoot { .. }
+        | BlockError::CoinbaseSum { .. }
+        | BlockError::Supply { .. }
+        | BlockError::PlotStatus { .. }
+        | BlockError::Barred { .. } => true,
+        BlockError::Transaction { error, .. } => matches!(
+            error,
+            T::Nonce { .. }
+                | T::NonceEnd
+                | T::Balance { .. }
+                | T::Barred { .. }
+                | T::Registered { .. }
+                | T::Retired { .. }
+                | T::Registrations { .. }
+                | T::UnpaidRegistrations
+                | T::UnknownPlot { .. }
+                | T::ForeignPlot { .. }
+                | T::Lapsed { .. }
+                | T::NotDrawn
+                | T::OpeningSiblings { .. }
+                | T::OpeningPath { .. }
+                | T::OpeningCell { .. }
+                | T::OldEvidence { .. }
+        ),
+        _ => false,
+    }
 }
 
 impl<D: Database> Participant<D> {
@@ -124,13 +176,17 @@ impl<D: Database> Participant<D> {
         for (source, block) in blocks {
             let id = block.id();
             // Who comes second with a block that is being looked at is not to blame for it, whatever it is.
-            match (self.intake.sources.peek(&id), source) {
-                (Some(_), Source::Gossip(peer, gossip)) if self.chain.is_pending(&id) => {
+            let is_second = self.intake.sources.contains(&id) && self.chain.is_pending(&id);
+            match source {
+                Source::Gossip(peer, gossip) if is_second => {
                     self.judge(peer, gossip, Verdict::Ignore);
                     continue;
                 }
-                _ => self.intake.sources.put(id, source),
-            };
+                _ if is_second => {}
+                _ => {
+                    self.intake.sources.put(id, source);
+                }
+            }
             taken.push(block);
         }
         self.admit(taken, now_ms)
@@ -140,7 +196,7 @@ impl<D: Database> Participant<D> {
         let admission = self.chain.admit(blocks, now_ms)?;
         self.follow(admission.events)?;
         for (id, verdict) in admission.verdicts {
-            self.judged(id, &verdict, now_ms);
+            self.judged(id, &verdict, true, now_ms);
         }
         if !admission.candidates.is_empty() {
             self.intake.in_flight += 1;
@@ -156,11 +212,12 @@ impl<D: Database> Participant<D> {
         now_ms: u64,
     ) -> Result<(), StoreError> {
         self.intake.in_flight = self.intake.in_flight.saturating_sub(1);
-        for (candidate, result) in &verified {
-            if result.is_ok() {
-                let (header, id) = (&candidate.block.header, candidate.checked.lineage.id);
-                let from = self.intake.sources.peek(&id).and_then(|source| source.peer());
-                self.intake.count((header.miner_key, header.epoch), id, from);
+        // More of a winner than are forwarded may have been verified at once.
+        let mut surplus = Vec::new();
+        for (candidate, _) in verified.iter().filter(|(_, result)| result.is_ok()) {
+            let (header, id) = (&candidate.block.header, candidate.checked.lineage.id);
+            if !self.intake.count((header.miner_key, header.epoch), id) {
+                surplus.push(id);
             }
         }
         let before = self.chain.tip().id;
@@ -179,7 +236,7 @@ impl<D: Database> Participant<D> {
                 tracing::info!(height = block.header.height.0, epoch = block.header.epoch.0, %id, "proposed a block");
                 self.effects.push(Effect::Publish(Gossip::Proposal(Box::new(block.clone()))));
             }
-            self.judged(id, &verdict, now_ms);
+            self.judged(id, &verdict, !surplus.contains(&id), now_ms);
         }
         if self.chain.tip().id != before {
             self.announce(now_ms);
@@ -212,27 +269,32 @@ impl<D: Database> Participant<D> {
         Ok(())
     }
 
-    fn judged(&mut self, id: BlockId, verdict: &manager::Verdict, now_ms: u64) {
+    /// What becomes of a block; one that is taken is forwarded if it `goes_on`.
+    fn judged(&mut self, id: BlockId, verdict: &manager::Verdict, goes_on: bool, now_ms: u64) {
         self.sync.judged(&id, verdict);
+        if *verdict == manager::Verdict::Known && self.chain.is_pending(&id) {
+            // Another copy of it came. What becomes of it, and of the gossip that brought it, is not known yet.
+            return;
+        }
         let waits = matches!(verdict, manager::Verdict::Orphan { .. } | manager::Verdict::Light);
         let source = if waits { self.intake.sources.peek(&id).copied() } else { self.intake.sources.pop(&id) };
         let Some(source) = source else { return };
-        let (judged, fault) = match verdict {
+        let (judged, offence) = match verdict {
             manager::Verdict::Connected | manager::Verdict::Beside => {
                 self.tell_of(&id, *verdict == manager::Verdict::Connected, source);
-                (Verdict::Accept, false)
+                (if goes_on { Verdict::Accept } else { Verdict::Ignore }, None)
             }
             manager::Verdict::Known | manager::Verdict::Light | manager::Verdict::Orphan { .. } => {
-                (Verdict::Ignore, false)
+                (Verdict::Ignore, None)
             }
             manager::Verdict::Refused(refusal) => {
                 self.counters.refused += 1;
-                let fault = is_fault(refusal);
+                let offence = fault(refusal);
                 match source.peer() {
                     Some(peer) => tracing::warn!(%peer, %id, reason = %refusal, "refused a block"),
                     None => tracing::error!(%id, reason = %refusal, "refused a block of this node's own miner"),
                 }
-                (if fault { Verdict::Reject } else { Verdict::Ignore }, fault)
+                (if offence.is_some() { Verdict::Reject } else { Verdict::Ignore }, offence)
             }
         };
         if let (manager::Verdict::Connected, Some(peer)) = (verdict, source.peer()) {
@@ -244,8 +306,8 @@ impl<D: Database> Participant<D> {
                 self.sync.orphan(&peer, parent);
             }
             // Of blocks that were asked for, catching up knows whose fault it is.
-            if fault {
-                self.offence(peer, Offence::BadBlock, now_ms);
+            if let Some(offence) = offence {
+                self.offence(peer, offence, now_ms);
             }
         }
     }

@@ -8,7 +8,6 @@ use crate::consensus::Engine;
 use crate::network::PeerId;
 use crate::network::message::{Gossip, GossipId, ProofSubmission};
 use crate::network::offence::Offence;
-use crate::network::peers::Kind;
 use crate::store::{Database, StoreError};
 
 /// How far a submission's epoch may lie from the clock's: clocks differ.
@@ -22,7 +21,7 @@ impl<D: Database> Participant<D> {
         message: Gossip,
         now_ms: u64,
     ) -> Result<(), StoreError> {
-        if !self.peers.is_heard(&peer) || !self.allow(&peer, Kind::of_gossip(&message), now_ms) {
+        if !self.peers.allow_gossip(&peer, &message, now_ms) {
             self.judge(peer, id, Verdict::Ignore);
             return Ok(());
         }
@@ -79,7 +78,9 @@ impl<D: Database> Participant<D> {
             return Ok(());
         }
         match self.pool_offer(transaction)? {
-            Ok(_) => self.judge(peer, id, Verdict::Accept),
+            // What all of the network could not keep up with stays here: the next nodes may have it of others.
+            Ok(()) if !self.peers.may_forward(now_ms) => self.judge(peer, id, Verdict::Ignore),
+            Ok(()) => self.judge(peer, id, Verdict::Accept),
             Err(PoolError::Invalid(error)) => {
                 tracing::warn!(%peer, reason = %error, "refused a transaction");
                 self.judge(peer, id, Verdict::Reject);

@@ -6,6 +6,7 @@ use crate::miner::work::Work;
 use crate::network::PeerId;
 use crate::network::message::{Gossip, GossipId, Request, Response};
 use crate::network::offence::Offence;
+use crate::network::record::Banned;
 use crate::sync::HeaderBatch;
 
 /// Names an open question to a peer.
@@ -134,6 +135,8 @@ pub enum Refused {
     OtherChain,
     /// It is banned until this time, Unix milliseconds.
     Banned(u64),
+    /// An operator wants it out: an [`Effect::Ban`] of its own says whom that keeps out.
+    Unwanted,
     /// There is no room.
     Full,
     /// Another peer is more use.
@@ -188,6 +191,15 @@ pub enum Effect {
         /// Why.
         why: Refused,
     },
+    /// Keep somebody out who may not be there.
+    Ban {
+        /// Whom.
+        who: Banned,
+        /// Until when, Unix milliseconds.
+        until_ms: u64,
+    },
+    /// Let somebody back in.
+    Pardon(Banned),
     /// Check signatures and rows of blocks with [`crate::manager::verify`], on another thread.
     VerifyBlocks(Vec<Candidate>),
     /// Check signatures and rows of headers, on another thread.

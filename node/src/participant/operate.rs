@@ -8,12 +8,14 @@ use crate::store::Database;
 impl<D: Database> Participant<D> {
     /// Keeps somebody out until a time, Unix milliseconds, and lets go who is connected.
     pub fn ban(&mut self, who: Banned, until_ms: u64, now_ms: u64) {
+        self.effects.push(Effect::Ban { who, until_ms });
         let effects = self.peers.ban(who, until_ms, now_ms);
         self.effects.extend(effects);
     }
 
     /// Lets somebody back in. False if nobody kept it out.
     pub fn pardon(&mut self, who: &Banned) -> bool {
+        self.effects.push(Effect::Pardon(*who));
         self.peers.pardon(who)
     }
 

@@ -61,6 +61,9 @@ impl<D: Database> Participant<D> {
         now_ms: u64,
     ) -> Result<(), StoreError> {
         if self.sync.asked(id) {
+            if let Ok(response) = &result {
+                self.peers.answered(&peer, matches!(response, Response::Refused));
+            }
             self.sync.response(&peer, id, result, now_ms);
             return Ok(());
         }
@@ -71,12 +74,14 @@ impl<D: Database> Participant<D> {
         }
         match (self.pools_asked.remove(&id), result) {
             (true, Ok(Response::Pool(transactions))) => self.take_pool(peer, transactions.into_inner(), now_ms),
-            // What was told needs no answer.
-            (_, Ok(Response::Done | Response::Refused) | Err(_)) => Ok(()),
-            (_, Ok(_)) => {
+            (true, Ok(Response::Done | Response::Refused) | Err(_)) => Ok(()),
+            (true, Ok(_)) => {
                 self.offence(peer, Offence::WrongAnswer, now_ms);
                 Ok(())
             }
+            // What was told needs no answer. And what was asked may have been given up while its answer waited: the
+            // edge lets nothing through that is no answer to a question.
+            (false, _) => Ok(()),
         }
     }
 

@@ -5,6 +5,13 @@ use crate::chain::{BlockId, Height};
 use crate::network::message::Tip;
 use crate::participant::RequestId;
 
+/// Failures in a row after which what a peer claims is not believed for a while.
+const MANY_FAILURES: u32 = 3;
+/// Claims that were not true, after which no further one makes a peer distrusted for longer.
+const MAX_LIES: u32 = 4;
+/// How long a peer is distrusted then.
+const MAX_DISTRUST_MS: u64 = APART_MS << MAX_LIES;
+
 /// A peer that may be asked.
 #[derive(Debug)]
 pub(super) struct Peer {
@@ -96,8 +103,14 @@ impl Peer {
         self.is_believed && !self.is_out
     }
 
-    /// Takes note of the clock.
+    /// Takes note of the clock. Nobody rests longer than the longest rest, even if the clock was set back.
     pub(super) fn look_at_clock(&mut self, now_ms: u64) {
+        self.headers_rest_ms = self.headers_rest_ms.min(now_ms + MAX_REST_MS);
+        self.blocks_rest_ms = self.blocks_rest_ms.min(now_ms + MAX_REST_MS);
+        self.distrusted_ms = self.distrusted_ms.min(now_ms + MAX_DISTRUST_MS);
+        self.claimed_ms = self.claimed_ms.map(|since| since.min(now_ms));
+        self.probed_ms = self.probed_ms.map(|since| since.min(now_ms));
+        self.unknown = self.unknown.map(|(since, tip)| (since.min(now_ms), tip));
         self.claimed_ms.get_or_insert(now_ms);
         self.is_believed = self.disbelieved != Some(self.claim.id) && now_ms >= self.distrusted_ms;
     }
@@ -105,9 +118,20 @@ impl Peer {
     /// What it claims is not so: nor is what it claims next, for a while.
     pub(super) fn disbelieve(&mut self, now_ms: u64) {
         self.disbelieved = Some(self.claim.id);
-        self.distrusted_ms = now_ms + (APART_MS << self.lies.min(4));
-        self.lies += 1;
+        self.distrusted_ms = now_ms + (APART_MS << self.lies);
+        self.lies = (self.lies + 1).min(MAX_LIES);
         self.is_believed = false;
+    }
+
+    /// It claims something and shows nothing of it. That may be for want of time: what it claims is believed again later.
+    pub(super) fn distrust(&mut self, now_ms: u64) {
+        self.distrusted_ms = self.distrusted_ms.max(now_ms + APART_MS);
+        self.is_believed = false;
+    }
+
+    /// Whether it has failed so often in a row that nothing is to be had of it.
+    pub(super) fn gives_nothing(&self) -> bool {
+        self.failures >= MANY_FAILURES
     }
 
     /// Whether it gave what it was asked for last.

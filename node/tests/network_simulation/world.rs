@@ -329,6 +329,8 @@ impl World {
                 let (took_ms, input) = self.members[place].verify(effect);
                 self.schedule(self.now_ms + took_ms, Event::Input { to: place, life, input });
             }
+            // Nobody connects here but who is told to.
+            Effect::Ban { .. } | Effect::Pardon(_) => {}
             Effect::Work(work) => self.members[place].told(work),
         }
     }

@@ -115,6 +115,11 @@ impl Network {
         self.events.insert((self.now_ms + in_ms, self.counter), event);
     }
 
+    /// What is on its way is lost.
+    pub(crate) fn forget_events(&mut self) {
+        self.events.clear();
+    }
+
     /// Adds a peer that joins after a time.
     pub(crate) fn join(&mut self, in_ms: u64, peer: MockPeer) -> PeerId {
         let id = peer_id(self.peers.len() as u8 + 1);

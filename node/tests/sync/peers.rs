@@ -27,6 +27,8 @@ pub(crate) enum Kind {
     Lossy,
     /// Claims all the weight there can be, and serves what it is given.
     Boaster,
+    /// Claims the same, and refuses to show anything of it.
+    Evasive,
     /// Claims the next claim as soon as one is disproved.
     TirelessBoaster,
     /// Serves headers of which one breaks a cheap rule.
@@ -74,7 +76,7 @@ impl Kind {
     /// What it may be blamed for.
     pub(crate) fn deserves(self) -> &'static [Offence] {
         match self {
-            Self::Honest | Self::Slow | Self::Busy | Self::Pruned => &[],
+            Self::Honest | Self::Slow | Self::Busy | Self::Pruned | Self::Evasive => &[],
             Self::Silent | Self::Lossy => &[Offence::Slow],
             Self::Boaster | Self::TirelessBoaster => &[Offence::Overstated],
             // What is left out of headers may leave them shorter than what was claimed.
@@ -108,7 +110,9 @@ impl MockPeer {
     pub(crate) fn tip(&self) -> Tip {
         let tip = WORLD.tip(&self.chain);
         match self.kind {
-            Kind::Boaster => Tip { weight: Weight::MAX, id: BlockId([8; 32]), height: Height(1_000_000), ..tip },
+            Kind::Boaster | Kind::Evasive => {
+                Tip { weight: Weight::MAX, id: BlockId([8; 32]), height: Height(1_000_000), ..tip }
+            }
             Kind::TirelessBoaster => {
                 Tip { weight: Weight::MAX, id: BlockId([self.boasts; 32]), height: Height(1_000_000), ..tip }
             }
@@ -134,6 +138,7 @@ impl MockPeer {
             Kind::Lossy if random.one_in(2) => return None,
             Kind::Slow => delay += 1000 + random.below(4000),
             Kind::Busy if !random.one_in(4) => return Some((Response::Refused, delay)),
+            Kind::Evasive => return Some((Response::Refused, delay)),
             Kind::Confused => return Some((Response::Done, delay)),
             _ => {}
         }

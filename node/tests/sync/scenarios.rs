@@ -8,7 +8,7 @@ use spacetime_node::network::message::{GetHeaders, Response};
 use spacetime_node::network::offence::Offence;
 use spacetime_node::store::MemoryDatabase;
 use spacetime_node::store::snapshot::{SnapshotReader, export};
-use spacetime_node::sync::serve;
+use spacetime_node::sync::{Phase, serve};
 use spacetime_node::testing::Random;
 
 use crate::network::Network;
@@ -327,6 +327,38 @@ fn nobody_to_ask_is_no_trouble() {
     network.come_back(30_000, peer);
     catch_up(&mut network, 2 * MINUTE_MS, 1);
     assert!(network.offences.is_empty());
+}
+
+#[test]
+fn claims_of_which_nothing_is_shown_keep_nobody_busy() {
+    for seed in seeds(4) {
+        let mut network = Network::new(seed);
+        for _ in 0..4 {
+            network.join(0, MockPeer::new(Kind::Evasive, Vec::new(), 100));
+        }
+        assert!(network.run(1000, |network| network.sync.progress().phase == Phase::Headers), "seed {seed}");
+        // What they claim is not believed before they show something.
+        assert!(network.run(MINUTE_MS, |network| network.sync.progress().target == Height(0)), "seed {seed}");
+        network.run(25_000, |_| false);
+        assert!(!network.run(10 * MINUTE_MS, |network| network.sync.progress().phase != Phase::Idle), "seed {seed}");
+        assert!(network.offences.is_empty(), "seed {seed}");
+        // Nobody else is kept from being followed.
+        network.join(0, honest());
+        catch_up(&mut network, MINUTE_MS, seed);
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_back_stops_nothing() {
+    let mut network = Network::new(1);
+    network.bans = false;
+    let peer = network.join(0, MockPeer::new(Kind::Silent, WORLD.trunk.clone(), 10));
+    network.run(2 * MINUTE_MS, |_| false);
+    network.peers.get_mut(&peer).unwrap().kind = Kind::Honest;
+    network.now_ms -= 24 * 60 * MINUTE_MS;
+    network.forget_events();
+    let end = *WORLD.trunk.last().unwrap();
+    assert!(network.run(5 * MINUTE_MS, |network| network.tip() == end), "{:?}", network.sync.progress());
 }
 
 #[test]

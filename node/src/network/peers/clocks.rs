@@ -7,6 +7,12 @@ pub const CLOCK_WARNING_MS: u64 = 250;
 /// The warning comes again after this, milliseconds.
 const WARN_AGAIN_MS: u64 = 600_000;
 
+/// Whether a time has come. One that is further away than two of the longest waits for it, `longest_ms`, is of a clock
+/// that has been set back since.
+pub(super) fn is_due(at_ms: u64, longest_ms: u64, now_ms: u64) -> bool {
+    at_ms <= now_ms || at_ms > now_ms.saturating_add(2 * longest_ms)
+}
+
 impl Peers {
     /// How far peers' clocks are ahead of ours, milliseconds: the median over those that are ready, of those that were
     /// dialled where there are three, since nobody chooses to be among them. None without a peer.
@@ -40,7 +46,8 @@ impl Peers {
 
     /// Asks those for a sign of life whose turn it is.
     pub(super) fn ping(&mut self, ids: &mut RequestIds, now_ms: u64) {
-        let due = self.peers.iter().filter(|(_, peer)| peer.next_ping_ms <= now_ms).map(|(id, _)| *id);
+        let is_due = |peer: &super::Peer| peer.is_ready() && is_due(peer.next_ping_ms, super::PING_MS, now_ms);
+        let due = self.peers.iter().filter(|(_, peer)| is_due(peer)).map(|(id, _)| *id);
         for id in due.collect::<Vec<_>>() {
             let wait_ms = self.lots.about(super::PING_MS);
             if let Some(peer) = self.peers.get_mut(&id) {

@@ -1,8 +1,9 @@
 //! Whom to dial, and when.
 
+use super::clocks::is_due;
 use super::peer::Purpose;
 use super::{Book, Effect, Group, Peer, PeerAddress, PeerId, Peers, Refused, RequestIds, Scope};
-use crate::network::book::{Known, backoff_ms};
+use crate::network::book::{Known, MAX_BACKOFF_MS, backoff_ms};
 
 /// Most attempts at a time.
 const MAX_DIALS: usize = 8;
@@ -106,15 +107,16 @@ impl Peers {
 
     /// Time has passed: who was silent is let go, who is due is asked, and who is missing is dialled.
     pub fn tick(&mut self, ids: &mut RequestIds, now_ms: u64) -> Vec<Effect> {
-        let silent = |peer: &Peer| !peer.is_ready() && now_ms >= peer.since_ms.saturating_add(super::HELLO_MS);
+        let until_ms = |peer: &Peer| peer.since_ms.saturating_add(super::HELLO_MS);
+        let silent = |peer: &Peer| !peer.is_ready() && is_due(until_ms(peer), super::HELLO_MS, now_ms);
         let silent: Vec<_> = self.peers.iter().filter(|(_, peer)| silent(peer)).map(|(id, _)| *id).collect();
         for id in silent {
             self.let_go(&id, Refused::Silent, now_ms);
         }
         self.ping(ids, now_ms);
-        let lost: Vec<_> = self.dialer.dials.extract_if(.., |dial| dial.until_ms <= now_ms).collect();
+        let lost: Vec<_> = self.dialer.dials.extract_if(.., |dial| is_due(dial.until_ms, DIAL_MS, now_ms)).collect();
         self.give_up(lost, now_ms);
-        if self.dialer.next_look_ms <= now_ms {
+        if is_due(self.dialer.next_look_ms, LOOK_MS, now_ms) {
             self.dialer.next_look_ms = now_ms + LOOK_MS;
             self.exchange(ids, now_ms);
             self.look(now_ms);
@@ -143,7 +145,7 @@ impl Peers {
                 break;
             }
         }
-        if missing == 0 && self.dialer.next_feeler_ms <= now_ms {
+        if missing == 0 && is_due(self.dialer.next_feeler_ms, FEELER_MS, now_ms) {
             self.dialer.next_feeler_ms = now_ms + self.lots.about(FEELER_MS);
             self.feel(now_ms);
         }
@@ -165,7 +167,9 @@ impl Peers {
     }
 
     fn due_seed(&self, now_ms: u64) -> Option<PeerAddress> {
-        let due = |seed: &&Fixed| seed.next_try_ms <= now_ms && self.may_dial(&seed.address, false, now_ms);
+        let due = |seed: &&Fixed| {
+            is_due(seed.next_try_ms, MAX_BACKOFF_MS, now_ms) && self.may_dial(&seed.address, false, now_ms)
+        };
         self.dialer.seeds.iter().find(due).map(|seed| seed.address.clone())
     }
 
@@ -202,14 +206,18 @@ impl Peers {
     }
 
     /// Whether one that was, or is being, dialled is of this address's /16 or /32.
-    fn is_taken(&self, address: &PeerAddress) -> bool {
+    pub(super) fn is_taken(&self, address: &PeerAddress) -> bool {
         if address.scope() < Scope::Public && !self.options.strict_local {
             return false;
         }
         let network = |address: &PeerAddress| -> Group { address.group().wide() };
         let there = self.peers.values().filter(|peer| peer.outbound).filter_map(|peer| peer.address.as_ref());
-        let dialled = self.dialer.dials.iter().map(|dial| &dial.address);
-        there.chain(dialled).any(|other| network(other) == network(address))
+        there.chain(self.dialled()).any(|other| network(other) == network(address))
+    }
+
+    /// Addresses that are being dialled.
+    pub(super) fn dialled(&self) -> impl Iterator<Item = &PeerAddress> {
+        self.dialer.dials.iter().map(|dial| &dial.address)
     }
 
     /// False if as many are being dialled as may be.
@@ -225,11 +233,14 @@ impl Peers {
         true
     }
 
-    /// Tries an address that was only heard of, so that the book knows where somebody answers before it is needed.
+    /// Tries an address that was only heard of, so that the book knows where somebody answers before it is needed. Where
+    /// there is a peer that is no use, any that could take its place.
     fn feel(&mut self, now_ms: u64) {
-        if self.peers.len() + self.dialer.dials.len() < self.options.peers
-            && let Some(address) = self.draw(true, now_ms)
-        {
+        if self.peers.len() + self.dialer.dials.len() >= self.options.peers {
+            return;
+        }
+        let instead = if self.useless(now_ms).is_some() { self.draw(false, now_ms) } else { None };
+        if let Some(address) = instead.or_else(|| self.draw(true, now_ms)) {
             self.dial(address, Purpose::Feeler, now_ms);
         }
     }

@@ -7,10 +7,14 @@ use super::{Group, Peer, PeerAddress, PeerId, Peers, Refused};
 
 /// Peers that are safe for each of their virtues: an attacker would have to be quicker, and more useful, than these.
 const SAFE: usize = 4;
+/// Peers that something else dialled, whom others choose as much as we do: far fewer than are dialled.
+const MAX_UNASKED: usize = 2;
 /// A peer that was dialled and is no use for this long may be replaced, milliseconds.
 const USELESS_MS: u64 = 300_000;
 /// So many blocks behind, a peer's chain is of no use.
 const FAR_BEHIND: u64 = 20;
+/// After so many refusals in a row a peer is of no use: each comes after a longer rest than the one before.
+const MANY_REFUSALS: u32 = 8;
 
 impl Peers {
     /// Whether one more may be, at `address`. Somebody may have been let go for it.
@@ -24,11 +28,21 @@ impl Peers {
         match purpose {
             Purpose::Inbound if full || inbound >= self.options.inbound => self.evict(now_ms),
             Purpose::Inbound => true,
-            // Not asked for: it has room where others are missing.
-            Purpose::Unasked => !full && outbound < self.options.outbound,
+            // Not asked for: it has room where others are missing, and none of its network was dialled.
+            Purpose::Unasked => {
+                let unasked = self.peers.values().filter(|peer| peer.purpose == Purpose::Unasked).count();
+                let fits = address.is_some_and(|address| !self.is_taken(address) || self.carries(address));
+                !full && outbound < self.options.outbound && fits && unasked < MAX_UNASKED
+            }
             // They were counted when they were dialled. If others came meanwhile, they give way.
             Purpose::Kept | Purpose::Feeler => !full || self.evict(now_ms),
         }
+    }
+
+    /// Whether a relay is at an address through which somebody is being dialled.
+    fn carries(&self, address: &PeerAddress) -> bool {
+        let relay = |dialled: &PeerAddress| PeerAddress { relay: None, ..dialled.without_peer() };
+        self.dialled().any(|dialled| dialled.relay.is_some() && relay(dialled) == *address)
     }
 
     /// Whether limits by address leave room.
@@ -62,12 +76,13 @@ impl Peers {
         true
     }
 
-    /// A peer that was dialled, never gave anything, and whose chain is far behind ours.
+    /// A peer that was dialled and never gave anything, its chain far behind ours, or that only ever refuses.
     pub(super) fn useless(&self, now_ms: u64) -> Option<PeerId> {
         let useless = |peer: &Peer| {
             let behind = peer.tip.is_some_and(|tip| tip.height.0.saturating_add(FAR_BEHIND) < self.tip.height.0);
             let old = now_ms.saturating_sub(peer.since_ms) >= USELESS_MS;
-            peer.outbound && peer.is_ready() && old && behind && peer.merit(now_ms) == 0
+            let refuses = peer.refusals >= MANY_REFUSALS;
+            peer.outbound && peer.is_ready() && old && (refuses || behind && peer.merit(now_ms) == 0)
         };
         let found = self.peers.iter().filter(|(_, peer)| useless(peer));
         found.min_by_key(|(_, peer)| peer.tip.map(|tip| tip.height)).map(|(id, _)| *id)

@@ -1,5 +1,6 @@
 //! PEER_LIST: where others are, told by peers.
 
+use super::clocks::is_due;
 use super::{Capped, PeerAddress, PeerId, Peers, Question, Request, RequestIds, Response, Scope};
 use crate::network::address::Group;
 use crate::network::message::{MAX_ADDRESS_BYTES, MAX_PEERS};
@@ -63,7 +64,7 @@ impl Peers {
         if heard + answered >= ENOUGH {
             return;
         }
-        let due = |peer: &super::Peer| peer.is_ready() && peer.next_exchange_ms <= now_ms;
+        let due = |peer: &super::Peer| peer.is_ready() && is_due(peer.next_exchange_ms, EXCHANGE_MS, now_ms);
         let due: Vec<_> = self.peers.iter().filter(|(_, peer)| due(peer)).map(|(id, _)| *id).collect();
         for id in due {
             let wait_ms = self.lots.about(EXCHANGE_MS);

@@ -77,8 +77,8 @@ impl Peers {
                 self.watch_clock(now_ms);
             }
             (Question::Peers, Ok(Response::Peers(list))) => self.told_peers(&asked, &list, now_ms),
-            (Question::Ping { .. } | Question::Peers, Ok(Response::Refused)) => {}
-            (Question::Ping { .. }, Err(_)) => self.missed_ping(&asked, now_ms),
+            (Question::Peers, Ok(Response::Refused)) => {}
+            (Question::Ping { .. }, Ok(Response::Refused) | Err(_)) => self.missed_ping(&asked, now_ms),
             (Question::Peers, Err(_)) => self.charge(&asked, Offence::Slow, now_ms),
             (_, Ok(_)) => self.charge(&asked, Offence::WrongAnswer, now_ms),
         }

@@ -107,7 +107,14 @@ impl Kind {
     }
 }
 
-/// Questions over the limit that a peer may ask at once, and a minute, before it pays: a clock that runs fast, or an
+/// Transactions that are forwarded at once, and a minute, whoever they come from: half of what one peer may send, so that
+/// no peer pays for what others sent. A full block of the main chain every four seconds.
+const FORWARDED: (u64, u64) = (4096, 60_000);
+
+/// One peer has one part in so many of the bytes of answers to all, so that no leech has those of all.
+const SHARE: u64 = 4;
+
+/// Messages over the limit that a peer may send at once, and a minute, before it pays: a clock that runs fast, or an
 /// answer that took long, is no ill will.
 const PATIENCE: (u64, u64) = (64, 60);
 
@@ -116,13 +123,26 @@ const PATIENCE: (u64, u64) = (64, 60);
 pub(super) struct PeerLimits {
     kinds: [TokenBucket; KINDS],
     patience: TokenBucket,
+    /// Bytes of answers: a quarter of what all have.
+    upload: TokenBucket,
 }
 
 impl PeerLimits {
-    pub(super) fn new(now_ms: u64) -> Self {
+    pub(super) fn new(upload_per_second: u64, now_ms: u64) -> Self {
         let bucket = |(capacity, per_minute)| TokenBucket::new(capacity, per_minute, now_ms);
-        Self { kinds: Kind::ALL.map(|kind| bucket(kind.limit())), patience: bucket(PATIENCE) }
+        let upload = upload(upload_per_second / SHARE, now_ms);
+        Self { kinds: Kind::ALL.map(|kind| bucket(kind.limit())), patience: bucket(PATIENCE), upload }
     }
+}
+
+/// Bytes of answers at so many a second: two seconds' worth at once.
+pub(super) fn upload(per_second: u64, now_ms: u64) -> TokenBucket {
+    TokenBucket::new(per_second.saturating_mul(2), per_second.saturating_mul(60), now_ms)
+}
+
+/// What all peers' transactions that are forwarded count against.
+pub(super) fn forwarded(now_ms: u64) -> TokenBucket {
+    TokenBucket::new(FORWARDED.0, FORWARDED.1, now_ms)
 }
 
 impl Peers {
@@ -138,27 +158,48 @@ impl Peers {
 
     /// Whether a gossip is to be looked at: it is within its sender's limit, and that has said HELLO. Of who has left
     /// meanwhile too, but for transactions: a message that is ignored is known, and not taken from others any more, so
-    /// nobody must be able to make it so by leaving quickly.
+    /// nobody must be able to make it so by leaving quickly. Who goes on beyond its limit pays.
     pub fn allow_gossip(&mut self, id: &PeerId, gossip: &Gossip, now_ms: u64) -> bool {
         let kind = Kind::of_gossip(gossip);
-        if self.peers.contains_key(id) { self.allow(id, kind, now_ms) } else { kind != Kind::Transaction }
+        if !self.peers.contains_key(id) {
+            return kind != Kind::Transaction;
+        }
+        let allowed = self.allow(id, kind, now_ms);
+        if !allowed && self.is_heard(id) {
+            self.lose_patience(id, now_ms);
+        }
+        allowed
+    }
+
+    /// Whether one more transaction is forwarded.
+    pub fn may_forward(&mut self, now_ms: u64) -> bool {
+        self.forwarded.take(1, now_ms)
     }
 
     /// Bytes of an answer to GET_HEADERS, GET_BLOCK or TX_POOL_REQUEST went to a peer.
-    pub fn sent(&mut self, _id: &PeerId, bytes: usize, now_ms: u64) {
+    pub fn sent(&mut self, id: &PeerId, bytes: usize, now_ms: u64) {
         self.counters.sent_bytes += bytes as u64;
         self.upload.charge(bytes as u64, now_ms);
+        if let Some(peer) = self.peers.get_mut(id) {
+            peer.limits.upload.charge(bytes as u64, now_ms);
+        }
+    }
+
+    /// Whether there are bytes left to answer a peer with: of all, and of its share.
+    fn may_send(&mut self, id: &PeerId, now_ms: u64) -> bool {
+        let share = self.peers.get_mut(id).is_none_or(|peer| peer.limits.upload.is_open(now_ms));
+        self.options.upload_per_second == 0 || share && self.upload.is_open(now_ms)
     }
 
     /// A peer asks. HELLO, REQUEST_PEERS and PING are answered here; what is asked before HELLO, too often, or when all
-    /// bytes are spent, is refused.
+    /// bytes are spent, or its share of them, is refused.
     pub fn request(&mut self, id: &PeerId, ticket: Ticket, request: Request, now_ms: u64) -> Asked {
         let kind = Kind::of_request(&request);
         if !self.allow(id, kind, now_ms) {
             self.refuse(id, ticket, now_ms);
             return Asked::Done(self.take());
         }
-        if kind.is_large() && self.options.upload_per_second > 0 && !self.upload.is_open(now_ms) {
+        if kind.is_large() && !self.may_send(id, now_ms) {
             self.counters.limited[kind.index()] += 1;
             self.effects.push(Effect::Respond { ticket, response: Response::Refused });
             return Asked::Done(self.take());
@@ -179,9 +220,13 @@ impl Peers {
         Asked::Done(self.take())
     }
 
-    /// Refuses, and makes who goes on asking pay.
     fn refuse(&mut self, id: &PeerId, ticket: Ticket, now_ms: u64) {
         self.effects.push(Effect::Respond { ticket, response: Response::Refused });
+        self.lose_patience(id, now_ms);
+    }
+
+    /// Makes who goes on beyond its limits pay.
+    fn lose_patience(&mut self, id: &PeerId, now_ms: u64) {
         if let Some(peer) = self.peers.get_mut(id)
             && !peer.limits.patience.take(1, now_ms)
         {

@@ -42,6 +42,8 @@ pub(super) struct Peer {
     pub(super) limits: PeerLimits,
     pub(super) next_ping_ms: u64,
     pub(super) missed_pings: u32,
+    /// Questions for headers and blocks that it refused, in a row.
+    pub(super) refusals: u32,
     /// When it may be asked for addresses again.
     pub(super) next_exchange_ms: u64,
     /// Round trips and clock offsets, newest last, milliseconds.
@@ -54,6 +56,7 @@ impl Peer {
         outbound: bool,
         purpose: Purpose,
         penalty: Fading,
+        limits: PeerLimits,
         now_ms: u64,
     ) -> Self {
         Self {
@@ -68,9 +71,10 @@ impl Peer {
             software: String::new(),
             penalty,
             merit: Fading::default(),
-            limits: PeerLimits::new(now_ms),
+            limits,
             next_ping_ms: u64::MAX,
             missed_pings: 0,
+            refusals: 0,
             next_exchange_ms: now_ms,
             samples: VecDeque::new(),
         }

@@ -84,6 +84,8 @@ impl Command {
                 Self::Disconnect { peer, banned_until_ms: Some(until_ms) }
             }
             Effect::Disconnect { peer, .. } => Self::Disconnect { peer, banned_until_ms: None },
+            Effect::Ban { who, until_ms } => Self::Ban { who, until_ms },
+            Effect::Pardon(who) => Self::Pardon(who),
             other => return Err(Box::new(other)),
         })
     }
@@ -109,6 +111,12 @@ mod tests {
             };
             assert_eq!(banned_until_ms, banned);
         }
+        let who = Banned::Peer(peer);
+        let Ok(Command::Ban { who: banned, until_ms: 9 }) = Command::of(Effect::Ban { who, until_ms: 9 }, 0) else {
+            panic!("a ban")
+        };
+        let Ok(Command::Pardon(pardoned)) = Command::of(Effect::Pardon(who), 0) else { panic!("a pardon") };
+        assert_eq!([banned, pardoned], [who; 2]);
         let other = Command::of(Effect::VerifyBlocks(Vec::new()), 0).expect_err("another's");
         assert!(matches!(*other, Effect::VerifyBlocks(_)));
     }

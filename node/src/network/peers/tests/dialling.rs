@@ -184,6 +184,54 @@ fn a_peer_far_behind_that_never_gave_anything_is_replaced() {
 }
 
 #[test]
+fn a_peer_that_only_refuses_is_replaced_by_one_that_is_known_already() {
+    for refuses in [true, false] {
+        let mut hand = Hand::new(|options| options.outbound = 2);
+        hand.befriend(1, &place(1), true);
+        hand.befriend(2, &place(2), true);
+        // Somebody answered there before: nobody has to be heard of for it.
+        hand.peers.book.answered(&parsed(&place(3)), id(3), hand.now_ms);
+        for _ in 0..7 {
+            hand.peers.answered(&id(1), true);
+        }
+        hand.peers.answered(&id(1), refuses);
+        hand.now_ms += 400_000;
+        let dials = dialled(&hand.tick(500));
+        assert_eq!(dials, if refuses { vec![(Some(id(3)), place(3))] } else { Vec::new() });
+        if refuses {
+            let question = asked(&hand.connect(3, &place(3), true)).expect("HELLO").0;
+            hand.answer(3, Request::Hello(hello(5, hand.now_ms)));
+            let effects = hand.respond(3, question, Response::Hello(hello(5, hand.now_ms)));
+            assert_eq!(gone(&effects), [(id(1), Refused::Replaced)]);
+        }
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_back_stops_nothing() {
+    let mut hand = Hand::new(with_seed(9));
+    hand.befriend(1, &place(1), false);
+    for _ in 0..100 {
+        for (_, address) in dialled(&hand.tick(250)) {
+            hand.peers.dial_failed(&address, hand.now_ms);
+        }
+    }
+    hand.connect(2, &place(2), false);
+    hand.now_ms -= 24 * 3_600_000;
+    assert_eq!(gone(&hand.tick(0)), [(id(2), Refused::Silent)], "since when it is there nobody knows");
+    let (mut pinged, mut dials) = (false, 0);
+    for _ in 0..1000 {
+        let effects = hand.tick(100);
+        dials += dialled(&effects).len();
+        for effect in effects {
+            pinged |= matches!(effect, Effect::Request { request: Request::Ping(_), .. });
+        }
+        assert!(hand.peers.wake_ms() <= hand.now_ms + PING_MS * 2);
+    }
+    assert!(pinged && dials > 0, "{pinged} {dials}");
+}
+
+#[test]
 fn a_million_told_addresses_of_one_liar_do_not_eclipse() {
     let mut hand = Hand::new(|_| {});
     // Forty honest addresses, told by as many networks.

@@ -164,6 +164,8 @@ fn answered_ping(hand: &mut Hand, n: u8, trip_ms: u64, ahead_ms: i64) {
 fn the_clock_is_compared_with_the_median_of_peers() {
     let mut hand = Hand::new(|_| {});
     assert_eq!(hand.peers.clock_offset_ms(), None);
+    (1..=3).for_each(|n| hand.peers.discovered(id(n), &place(n), START_MS));
+    assert_eq!(dialled(&hand.tick(0)).len(), 3);
     for (n, ahead_ms) in [(1, 400), (2, -90), (3, 1_000_000)] {
         let question = asked(&hand.connect(n, &place(n), true)).expect("HELLO").0;
         hand.answer(n, Request::Hello(hello(5, START_MS)));
@@ -189,18 +191,21 @@ fn the_clock_is_compared_with_the_median_of_peers() {
 
 #[test]
 fn who_answers_no_ping_is_let_go() {
-    let mut hand = Hand::new(|_| {});
-    hand.befriend(1, &place(1), true);
-    let mut missed = 0;
-    let effects = loop {
-        let effects = hand.tick(1000);
-        let Some((question, Request::Ping(_))) = asked(&effects) else { continue };
-        missed += 1;
-        let effects = hand.peers.response(&id(1), question, Err(RequestFailure::Timeout), hand.now_ms);
-        if !effects.is_empty() {
-            break effects;
-        }
-    };
-    assert_eq!((missed, gone(&effects)), (MISSED_PINGS, vec![(id(1), Refused::Silent)]));
-    assert!(hand.now_ms < START_MS + 4 * PING_MS * 5 / 4);
+    for answer in [Err(RequestFailure::Timeout), Ok(Response::Refused)] {
+        let mut hand = Hand::new(|_| {});
+        hand.befriend(1, &place(1), true);
+        let mut missed = 0;
+        let effects = loop {
+            let effects = hand.tick(1000);
+            let Some((question, Request::Ping(_))) = asked(&effects) else { continue };
+            missed += 1;
+            let effects = hand.peers.response(&id(1), question, answer.clone(), hand.now_ms);
+            if !effects.is_empty() {
+                break effects;
+            }
+            assert!(missed < 10, "{answer:?}");
+        };
+        assert_eq!((missed, gone(&effects)), (MISSED_PINGS, vec![(id(1), Refused::Silent)]));
+        assert!(hand.now_ms < START_MS + 4 * PING_MS * 5 / 4);
+    }
 }

@@ -72,6 +72,35 @@ fn limits_of_addresses_and_networks_hold_and_ipv6_clothes_do_not_help() {
 }
 
 #[test]
+fn whom_nobody_asked_to_dial_is_kept_only_where_networks_differ_and_twice_at_most() {
+    let mut hand = Hand::new(|_| {});
+    hand.befriend(1, "/ip4/93.1.1.1/tcp/1", true);
+    assert_eq!(gone(&hand.connect(2, "/ip4/93.1.2.2/tcp/1", true)), [(id(2), Refused::Full)], "one of that network");
+    assert_eq!(gone(&hand.connect(3, "/memory/7", true)), [(id(3), Refused::Full)], "nobody knows where");
+    hand.befriend(4, &place(4), true);
+    assert_eq!(gone(&hand.connect(5, &place(5), true)), [(id(5), Refused::Full)], "two are there");
+    assert_eq!(hand.peers.counters().dials_failed, 0);
+    // Who was dialled has its place, and another one that nobody asked for when it is known to be elsewhere.
+    hand.peers.discovered(id(6), &place(6), hand.now_ms);
+    assert_eq!(dialled(&hand.tick(500)), [(Some(id(6)), place(6))]);
+    hand.befriend(6, &place(6), true);
+    hand.peers.disconnected(&id(4), hand.now_ms);
+    assert_eq!(gone(&hand.connect(7, "/ip4/93.6.9.9/tcp/1", true)), [(id(7), Refused::Full)]);
+    assert_eq!(gone(&hand.connect(8, &place(8), true)), []);
+}
+
+#[test]
+fn the_relay_on_the_way_to_somebody_is_kept() {
+    let mut hand = Hand::new(|_| {});
+    let through = format!("{}/p2p/{}/p2p-circuit", place(1), id(1));
+    hand.peers.discovered(id(2), &through, hand.now_ms);
+    assert_eq!(dialled(&hand.tick(500)), [(Some(id(2)), through.clone())]);
+    assert_eq!(gone(&hand.connect(3, "/ip4/93.1.9.9/tcp/7", true)), [(id(3), Refused::Full)]);
+    assert_eq!(gone(&hand.connect(1, &place(1), true)), []);
+    assert_eq!(gone(&hand.connect(2, &through, true)), []);
+}
+
+#[test]
 fn with_all_room_taken_the_largest_network_gives_way_and_the_useful_and_quick_stay() {
     let mut hand = Hand::new(|options| (options.per_group, options.per_ip) = (100, 100));
     // Four that are useful, four that are quick, and then an attacker's sixteen of one /16.

@@ -77,6 +77,16 @@ fn what_a_peer_did_is_not_forgotten_when_it_leaves() {
         assert_eq!(gone(&effects).is_empty(), time < 4, "{time}");
         hand.peers.disconnected(&id(1), hand.now_ms);
     }
+    // Nor when this node ends while it is there.
+    hand.befriend(3, &place(3), false);
+    hand.peers.offence(&id(3), Offence::Overstated, hand.now_ms);
+    let book = hand.peers.book().clone();
+    let mut again = Hand::with_book(hand.peers.options.clone(), book);
+    again.befriend(3, &place(3), false);
+    assert!(matches!(
+        gone(&again.peers.offence(&id(3), Offence::Overstated, again.now_ms))[..],
+        [(_, Refused::Banned(_))]
+    ));
     // What is found out when it is gone counts too.
     hand.befriend(2, &place(2), false);
     hand.peers.disconnected(&id(2), hand.now_ms);
@@ -91,9 +101,9 @@ fn by_hand_somebody_is_kept_out_and_let_in() {
     hand.befriend(2, &place(2), true);
     let until_ms = hand.now_ms + 1000;
     let ip = Banned::ip("93.1.0.1".parse().expect("an address"));
-    assert_eq!(gone(&hand.peers.ban(ip, until_ms, hand.now_ms)), [(id(1), Refused::Banned(until_ms))]);
+    assert_eq!(gone(&hand.peers.ban(ip, until_ms, hand.now_ms)), [(id(1), Refused::Unwanted)]);
     let peer = Banned::Peer(id(2));
-    assert_eq!(gone(&hand.peers.ban(peer, until_ms, hand.now_ms)), [(id(2), Refused::Banned(until_ms))]);
+    assert_eq!(gone(&hand.peers.ban(peer, until_ms, hand.now_ms)), [(id(2), Refused::Unwanted)]);
     assert!(hand.peers.pardon(&ip) && !hand.peers.pardon(&ip));
     assert_eq!(gone(&hand.connect(1, &place(1), false)), []);
 }
@@ -117,8 +127,8 @@ fn each_kind_has_a_limit_for_each_peer() {
     }
 }
 
-#[test]
-fn nobody_hides_a_block_by_leaving_quickly() {
+/// A proof of nothing.
+fn submission() -> Gossip {
     let proof = spacetime_prover::Proof {
         challenge: [0; 32],
         column: 0,
@@ -130,8 +140,12 @@ fn nobody_hides_a_block_by_leaving_quickly() {
         root: [0; 32],
     };
     let miner_key = crate::chain::MinerKey([0; 48]);
-    let said = ProofSubmission { epoch: Epoch(0), miner_key, proof };
-    let said = Gossip::Submission(Box::new(said));
+    Gossip::Submission(Box::new(ProofSubmission { epoch: Epoch(0), miner_key, proof }))
+}
+
+#[test]
+fn nobody_hides_a_block_by_leaving_quickly() {
+    let said = submission();
     let mut hand = Hand::new(|_| {});
     hand.connect(1, &place(1), false);
     assert!(!hand.peers.allow_gossip(&id(1), &said, hand.now_ms), "no HELLO");
@@ -160,6 +174,32 @@ fn who_goes_on_asking_pays_and_is_banned_in_the_end() {
 }
 
 #[test]
+fn who_goes_on_forwarding_pays_for_each_burst_and_not_for_each_message() {
+    let mut hand = Hand::new(|_| {});
+    hand.befriend(1, &place(1), false);
+    let said = submission();
+    let (burst, _) = Kind::Submission.limit();
+    assert!((0..burst).all(|_| hand.peers.allow_gossip(&id(1), &said, hand.now_ms)));
+    for (more, score) in [(64, 0), (1, -20), (64, -20), (1, -40)] {
+        assert!((0..more).all(|_| !hand.peers.allow_gossip(&id(1), &said, hand.now_ms)));
+        assert_eq!(hand.peers.views(hand.now_ms)[0].score, score);
+    }
+}
+
+#[test]
+fn what_one_node_forwards_no_next_one_makes_it_pay_for() {
+    let mut hand = Hand::new(|_| {});
+    let (burst, per_minute) = Kind::Transaction.limit();
+    let mut forwarded = 0;
+    // Ten seconds of as many as come.
+    for _ in 0..100 {
+        forwarded += (0..10_000).filter(|_| hand.peers.may_forward(hand.now_ms)).count() as u64;
+        hand.now_ms += 100;
+    }
+    assert!(forwarded <= (burst + per_minute / 6) / 2 && forwarded > 10_000, "{forwarded}");
+}
+
+#[test]
 fn bytes_of_all_answers_have_a_limit() {
     let headers = || Request::Headers(GetHeaders { locator: Capped::default(), limit: 1 });
     let mut hand = Hand::new(|options| options.upload_per_second = 1000);
@@ -178,6 +218,20 @@ fn bytes_of_all_answers_have_a_limit() {
     let mut hand = Hand::new(|options| options.upload_per_second = 0);
     hand.befriend(1, &place(1), false);
     hand.peers.sent(&id(1), usize::MAX, hand.now_ms);
+    assert!(matches!(hand.request(1, headers()), Asked::Pass(..)));
+}
+
+#[test]
+fn one_peer_has_a_quarter_of_the_bytes_of_all() {
+    let headers = || Request::Headers(GetHeaders { locator: Capped::default(), limit: 1 });
+    let mut hand = Hand::new(|options| options.upload_per_second = 1000);
+    hand.befriend(1, &place(1), false);
+    hand.befriend(2, &place(2), false);
+    // Two seconds' worth of its share, and four tenths of a second.
+    hand.peers.sent(&id(1), 600, hand.now_ms);
+    assert_eq!(hand.answer(1, headers()), Response::Refused);
+    assert!(matches!(hand.request(2, headers()), Asked::Pass(..)), "the other is not concerned");
+    hand.now_ms += 401;
     assert!(matches!(hand.request(1, headers()), Asked::Pass(..)));
 }
 
@@ -217,7 +271,7 @@ proptest! {
                 0 | 1 => hand.connect(n, &address, what == 0),
                 2 => hand.peers.disconnected(&id(n), now_ms),
                 3 => hand.peers.dial_failed(&address, now_ms),
-                4 => hand.peers.offence(&id(n), Offence::ALL[usize::from(number) % 11], now_ms),
+                4 => hand.peers.offence(&id(n), Offence::ALL[usize::from(number) % Offence::ALL.len()], now_ms),
                 5 | 6 => match hand.request(n, Request::Hello(hello(number.into(), now_ms))) {
                     Asked::Done(effects) => effects,
                     Asked::Pass(..) => panic!("HELLO is answered"),

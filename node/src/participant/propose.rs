@@ -120,7 +120,7 @@ impl<D: Database> Participant<D> {
         if !self.rounds.keep(proof) {
             return Err(ProofRefusal::TooMany);
         }
-        self.rounds.take(submission.epoch, holder);
+        self.rounds.take(submission.epoch, Hash(challenge.0), holder);
         self.counters.submitted += 1;
         self.effects.push(Effect::Publish(Gossip::Submission(Box::new(submission))));
         self.propose(now_ms).map_err(ProofRefusal::Store)
@@ -138,7 +138,7 @@ impl<D: Database> Participant<D> {
             return Err(ProofRefusal::Challenge { epoch: *epoch });
         }
         let holder = Holder { score: score(&claim.challenge, &proof.leaf), miner_key: *miner_key };
-        if !self.rounds.would_rank(*epoch, &holder) {
+        if !self.rounds.would_rank(*epoch, Hash(claim.challenge.0), &holder) {
             return Err(ProofRefusal::Outranked);
         }
         let parameters = self.chain.parameters();
@@ -190,17 +190,20 @@ impl<D: Database> Participant<D> {
         if self.chain.tip().epoch >= epoch || !self.may_mine() {
             return Ok(());
         }
-        for proof in self.rounds.due(epoch, now_ms).into_iter().cloned().collect::<Vec<_>>() {
-            let MinerProof { epoch, miner_key, proof, reveal, payout } = proof;
-            self.rounds.asked(epoch, miner_key);
+        let parent = self.chain.tip().id;
+        let challenge = Hash(self.chain.engine().claim(self.chain.tip(), epoch).challenge.0);
+        let due: Vec<_> = self.rounds.due(epoch, challenge, parent, now_ms).into_iter().cloned().collect();
+        for MinerProof { epoch, miner_key, proof, reveal, payout } in due {
             let win = Win { epoch, timestamp_ms: now_ms, miner_key, proof, reveal };
             let template = match self.with_pool(|pool, chain| pool.template(chain, &win, &payout))? {
                 Ok(template) => template,
                 Err(reason) => {
                     tracing::warn!(epoch = epoch.0, %miner_key, %reason, "no block can be built of a winning proof");
+                    self.rounds.unbuilt(epoch, miner_key, parent);
                     continue;
                 }
             };
+            self.rounds.asked(epoch, miner_key);
             let expires_ms = self.rounds.start_ms(Epoch(epoch.0 + 1)).unwrap_or(u64::MAX);
             let work = SignWork { header: template.header.clone(), expires_ms };
             self.templates.retain(|waiting| waiting.epoch >= epoch);

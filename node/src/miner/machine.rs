@@ -19,7 +19,7 @@ use super::farm::{FarmView, PlotInfo, Trouble};
 use super::io::{MinerEffect, MinerInput};
 use super::record::SigningRecord;
 use super::window::Missed;
-use super::work::{ChainWork, EpochWork, PlotState, ResultWork, Work};
+use super::work::{ChainWork, EpochWork, Pause, PlotState, ResultWork, Work};
 use crate::builder::Payout;
 use crate::chain::bls::SecretKey;
 use crate::chain::{Epoch, Hash, Height, MinerKey, PlotId};
@@ -215,11 +215,14 @@ impl<R: SigningRecord> Miner<R> {
             }
             Work::Sign(asked) => self.sign(&asked, now_ms),
             Work::Result(result) => self.learn_result(result),
-            Work::Pause => {
-                if self.hindrance.is_none() {
-                    tracing::info!("the node is catching up: mining pauses");
+            Work::Pause(reason) => {
+                let missed = match reason {
+                    Pause::Behind => Missed::NotSynced,
+                    Pause::NoPeers => Missed::NoPeers,
+                };
+                if self.hindrance.replace(missed) != Some(missed) {
+                    tracing::info!(%reason, "mining pauses");
                 }
-                self.hindrance = Some(Missed::NotSynced);
                 self.sweeps.forget_groups();
             }
         }
@@ -270,9 +273,8 @@ impl<R: SigningRecord> Miner<R> {
 
     /// The node tells of something that can be won.
     fn go_on(&mut self) {
-        if self.hindrance == Some(Missed::NotSynced) {
-            tracing::info!("the node has caught up: mining goes on");
-            self.hindrance = None;
+        if self.hindrance.take_if(|missed| matches!(missed, Missed::NotSynced | Missed::NoPeers)).is_some() {
+            tracing::info!("there is something to win again: mining goes on");
         }
     }
 

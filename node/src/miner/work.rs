@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use spacetime_prover::Proof;
+use thiserror::Error;
 
 use crate::builder::Payout;
 use crate::chain::{BlockId, Epoch, Hash, Header, Height, MinerKey, MinerSignature};
@@ -23,8 +24,20 @@ pub enum Work {
     Sign(Box<SignWork>),
     /// An epoch's window is over. Said again when a block of the epoch takes its place on the best chain.
     Result(ResultWork),
-    /// The node is catching up: nothing can be won until the next group is told.
-    Pause,
+    /// Nothing can be won until the next group is told.
+    Pause(Pause),
+}
+
+/// Why nothing can be won.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum Pause {
+    /// There is more of the chain than the node has.
+    #[error("the node is catching up")]
+    Behind,
+    /// Nobody would hear of a block.
+    #[error("the node has no peer")]
+    NoPeers,
 }
 
 /// Which chain this is.

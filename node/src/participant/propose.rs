@@ -11,7 +11,7 @@ use crate::builder::{BuildError, Template, Win};
 use crate::chain::{Block, BlockId, Epoch, Hash, Metadata, MinerKey, PlotId, bls, plot_key};
 use crate::chain_pool::PoolError;
 use crate::consensus::{Engine, reveal_message};
-use crate::miner::work::{MinerProof, MinerSigned, SignWork, Work};
+use crate::miner::work::{MinerProof, MinerSigned, Pause, SignWork, Work};
 use crate::network::message::{Gossip, ProofSubmission};
 use crate::state::{Ledger, PlotStatus};
 use crate::store::{Database, StoreError};
@@ -30,9 +30,9 @@ pub(super) struct Waiting {
 /// Why a proof is not taken.
 #[derive(Debug, Error)]
 pub enum ProofRefusal {
-    /// Nothing can be won until the chain is caught up with.
-    #[error("the node is catching up")]
-    Behind,
+    /// Nothing can be won now: later it may be taken.
+    #[error(transparent)]
+    Pause(#[from] Pause),
     /// Not the epoch that the clock shows.
     #[error("epoch {found} is over or has not begun, the clock is in epoch {now}")]
     Epoch {
@@ -75,6 +75,14 @@ pub enum ProofRefusal {
     Store(#[from] StoreError),
 }
 
+impl ProofRefusal {
+    /// Whether the same may be taken a little later: no fault of the proof.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        matches!(self, Self::Pause(_) | Self::Store(_))
+    }
+}
+
 /// Why a signature is not taken.
 #[derive(Debug, Error)]
 pub enum SignRefusal {
@@ -103,8 +111,8 @@ impl<D: Database> Participant<D> {
     /// # Errors
     /// If it cannot win.
     pub fn submit_proof(&mut self, proof: MinerProof, now_ms: u64) -> Result<(), ProofRefusal> {
-        if !self.may_mine() {
-            return Err(ProofRefusal::Behind);
+        if let Some(reason) = self.pause() {
+            return Err(reason.into());
         }
         let now = self.chain.engine().epoch_of(now_ms).unwrap_or(Epoch(0));
         if proof.epoch != now {

@@ -4,7 +4,7 @@ use spacetime_node::chain::Hash;
 use spacetime_node::miner::MinerInput;
 use spacetime_node::miner::io::LinkError;
 use spacetime_node::miner::window::{Missed, Outcome};
-use spacetime_node::miner::work::{ResultWork, Work};
+use spacetime_node::miner::work::{Pause, ResultWork, Work};
 
 use crate::world::{EASY, HOPELESS, World, chain, epoch, group, key, plot, result, start};
 
@@ -219,9 +219,20 @@ fn not_synced() {
     check(
         |world| {
             world.say(group(0, 1));
-            world.say(Work::Pause);
+            world.say(Work::Pause(Pause::Behind));
         },
         (Outcome::Missed, Some(Missed::NotSynced)),
+    );
+}
+
+#[test]
+fn no_peers() {
+    check(
+        |world| {
+            world.say(group(0, 1));
+            world.say(Work::Pause(Pause::NoPeers));
+        },
+        (Outcome::Missed, Some(Missed::NoPeers)),
     );
 }
 
@@ -229,7 +240,7 @@ fn not_synced() {
 fn a_pause_ends_with_the_next_group() {
     check(
         |world| {
-            world.say(Work::Pause);
+            world.say(Work::Pause(Pause::NoPeers));
             told(world, EASY);
         },
         (Outcome::Submitted, None),

@@ -8,7 +8,9 @@ use spacetime_node::chain::{Address, BlockId, Epoch, Hash, Height};
 use spacetime_node::miner::farm::{FarmView, Field, Leaf, SweepEnd, SweepReport};
 use spacetime_node::miner::io::{LinkError, SweepId};
 use spacetime_node::miner::record::MemoryRecord;
-use spacetime_node::miner::work::{ChainWork, EpochChallenge, EpochWork, GroupWork, PlotState, ResultWork, Work};
+use spacetime_node::miner::work::{
+    ChainWork, EpochChallenge, EpochWork, GroupWork, Pause, PlotState, ResultWork, Work,
+};
 use spacetime_node::miner::{Miner, MinerEffect, MinerInput, MinerOptions, Registration};
 use spacetime_node::testing::MemoryField;
 
@@ -46,7 +48,7 @@ fn work() -> impl Strategy<Value = Work> {
         let block = Some((BlockId([1; 32]), key(if ours { 1 } else { 3 })));
         Work::Result(ResultWork { epoch: Epoch(epoch), best, block })
     });
-    prop_oneof![1 => of_chain, 3 => of_group, 4 => of_epoch, 2 => of_result, 1 => Just(Work::Pause)]
+    prop_oneof![1 => of_chain, 3 => of_group, 4 => of_epoch, 2 => of_result, 1 => Just(Work::Pause(Pause::Behind))]
 }
 
 #[derive(Clone, Debug)]

@@ -295,7 +295,10 @@ fn act(
         }
         MinerEffect::Submit(proof) => {
             let (epoch, challenge) = (proof.epoch, spacetime_node::chain::Hash(proof.proof.challenge));
-            let result = participant.submit_proof(*proof, now_ms).map_err(|error| refused(&error));
+            let result = participant.submit_proof(*proof, now_ms).map_err(|error| match error.passes() {
+                true => LinkError::Unreachable(error.to_string()),
+                false => refused(&error),
+            });
             MinerInput::SubmitResult { epoch, challenge, result }
         }
         MinerEffect::Signed(signed) => {

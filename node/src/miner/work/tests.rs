@@ -97,7 +97,8 @@ fn all_work_reads_back() {
             best: Some(Hash([5; 32])),
             block: Some((BlockId([6; 32]), MinerKey([2; 48]))),
         }),
-        Work::Pause,
+        Work::Pause(Pause::Behind),
+        Work::Pause(Pause::NoPeers),
     ];
     for work in work {
         assert_eq!(read::<Work>(&serde_json::to_value(&work).unwrap()), Ok(work));

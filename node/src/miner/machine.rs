@@ -153,10 +153,8 @@ impl<R: SigningRecord> Miner<R> {
             }
             MinerInput::ProofMade { order, result } => self.proved(&order, result, now_ms),
             MinerInput::SubmitResult { epoch, challenge, result } => self.answered(epoch, &challenge, result, now_ms),
-            MinerInput::SignResult { epoch, result } => {
-                if let Err(error) = result {
-                    tracing::warn!(epoch = epoch.0, %error, "the node has not taken a signature");
-                }
+            MinerInput::SignResult { epoch, miner_key, result } => {
+                self.signature_answered(epoch, &miner_key, result, now_ms);
             }
             MinerInput::PlotState { plot_key, result } => {
                 if let Some(chain) = &self.chain {
@@ -335,6 +333,7 @@ impl<R: SigningRecord> Miner<R> {
     /// Does everything that is due.
     fn advance(&mut self, now_ms: u64) {
         self.begin_epochs(now_ms);
+        self.hand_over_again(now_ms);
         if self.hindrance.is_none() {
             let open: Vec<Epoch> =
                 self.epochs.iter().filter(|(_, state)| now_ms < state.closes_ms).map(|(epoch, _)| *epoch).collect();
@@ -431,6 +430,8 @@ impl<R: SigningRecord> Miner<R> {
                 _ => None,
             }));
         }
+        let handed = self.epochs.values().flat_map(|state| state.signatures.values());
+        wakes.extend(handed.filter_map(|handed| handed.again_ms));
         wakes.extend(self.sweeps.wake_ms(now_ms));
         wakes.extend(self.plots.wake_ms(now_ms));
         wakes.into_iter().filter(|wake_ms| *wake_ms > now_ms).min()

@@ -233,14 +233,13 @@ fn submitter(crew: &mut Crew, link: &Arc<dyn Link>) -> Result<Queue<Box<MinerPro
 }
 
 fn signer(crew: &mut Crew, link: &Arc<dyn Link>) -> Result<Queue<MinerSigned>, RunError> {
+    fn done(&MinerSigned { epoch, miner_key, .. }: &MinerSigned, result: Result<(), LinkError>) -> MinerInput {
+        MinerInput::SignResult { epoch, miner_key, result }
+    }
     let link = Arc::clone(link);
-    let refuse = |signed: MinerSigned, why| MinerInput::SignResult {
-        epoch: signed.epoch,
-        result: Err(LinkError::Unreachable(why)),
-    };
-    crew.workers(Workers { name: "signer", threads: 1, room: 16, refuse }, move |signed| MinerInput::SignResult {
-        epoch: signed.epoch,
-        result: link.submit_signature(&signed),
+    let refuse = |signed: MinerSigned, why| done(&signed, Err(LinkError::Unreachable(why)));
+    crew.workers(Workers { name: "signer", threads: 1, room: 16, refuse }, move |signed| {
+        done(&signed, link.submit_signature(&signed))
     })
 }
 

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use spacetime_kernels::{Score, Target};
 use spacetime_node::chain::bls::{self, PublicKey};
 use spacetime_node::chain::{BlockId, Epoch, Hash, Header, Height, MinerSignature, PlotId};
+use spacetime_node::miner::io::LinkError;
 use spacetime_node::miner::work::{SignWork, Work};
 
 use crate::world::{EASY, EPOCH_MS, World, epoch, group, key, plot, start};
@@ -124,6 +125,30 @@ fn an_expired_request_is_refused() {
     assert!(world.signed.is_empty());
     ask(&mut world, SignWork { expires_ms: now + 1, ..asked });
     assert_eq!(world.signed.len(), 1);
+}
+
+#[test]
+fn a_signature_without_an_answer_is_handed_over_again() {
+    let mut world = submitted();
+    let asked = world.template();
+    let silence = || Err(LinkError::Unreachable("503".into()));
+    world.sign_answers = vec![silence(), silence()];
+    ask(&mut world, asked.clone());
+    world.run_to(world.now + 399);
+    assert_eq!(world.signed.len(), 3, "until it is taken");
+    assert!(world.signed.iter().all(|signed| *signed == world.signed[0]));
+    // Not where the node has said no, nor when it is too late.
+    let mut refused = submitted();
+    refused.sign_answers = vec![Err(LinkError::Refused("another".into()))];
+    ask(&mut refused, asked.clone());
+    refused.run_to(refused.now + 399);
+    assert_eq!(refused.signed.len(), 1);
+    let mut late = submitted();
+    late.sign_answers = vec![silence(); 100];
+    let expires_ms = late.now + 200;
+    ask(&mut late, SignWork { expires_ms, ..asked });
+    late.run_to(late.now + 399);
+    assert_eq!(late.signed.len(), 2);
 }
 
 #[test]

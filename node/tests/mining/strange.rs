@@ -94,7 +94,9 @@ fn done(effect: MinerEffect, field: &MemoryField, well: bool) -> Option<MinerInp
             challenge: Hash(proof.proof.challenge),
             result: if well { Ok(()) } else { Err(LinkError::Unreachable("no".into())) },
         },
-        MinerEffect::Signed(signed) => MinerInput::SignResult { epoch: signed.epoch, result: Err(no()) },
+        MinerEffect::Signed(signed) => {
+            MinerInput::SignResult { epoch: signed.epoch, miner_key: signed.miner_key, result: Err(no()) }
+        }
         MinerEffect::QueryPlot { plot_key } => {
             let mix = Some(Hash([1; 32]));
             let pending = PlotState::Pending { registered: Height(1), mix, until: Height(u64::MAX) };

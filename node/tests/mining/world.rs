@@ -93,6 +93,8 @@ pub(crate) struct World {
     pub(crate) prove_ms: u64,
     /// What the node says to the next proofs; it takes all beyond them.
     pub(crate) answers: Vec<Result<(), LinkError>>,
+    /// As much of signatures.
+    pub(crate) sign_answers: Vec<Result<(), LinkError>>,
     /// When the node's answers come.
     pub(crate) answer_ms: u64,
     pending: BTreeMap<(u64, u64), MinerInput>,
@@ -182,6 +184,7 @@ impl World {
             sweep_ms: 10,
             prove_ms: 5,
             answers: Vec::new(),
+            sign_answers: Vec::new(),
             answer_ms: 1,
             pending: BTreeMap::new(),
             number: 0,
@@ -321,7 +324,12 @@ impl World {
                 self.submitted.push((self.now, *proof));
                 self.later(self.answer_ms, MinerInput::SubmitResult { epoch, challenge, result: answer });
             }
-            MinerEffect::Signed(signed) => self.signed.push(signed),
+            MinerEffect::Signed(signed) => {
+                self.signed.push(signed);
+                let result = if self.sign_answers.is_empty() { Ok(()) } else { self.sign_answers.remove(0) };
+                let (epoch, miner_key) = (signed.epoch, signed.miner_key);
+                self.later(self.answer_ms, MinerInput::SignResult { epoch, miner_key, result });
+            }
             MinerEffect::Window(line) => self.lines.push((self.now, *line)),
             MinerEffect::PausePlotting(pause) => self.pauses.push((self.now, pause)),
             MinerEffect::OtherChain { .. } => self.other_chain = true,

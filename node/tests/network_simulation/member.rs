@@ -302,9 +302,9 @@ fn act(
             MinerInput::SubmitResult { epoch, challenge, result }
         }
         MinerEffect::Signed(signed) => {
-            let epoch = signed.epoch;
+            let (epoch, miner_key) = (signed.epoch, signed.miner_key);
             let result = participant.submit_signature(signed, now_ms).map(|_| ()).map_err(|error| refused(&error));
-            MinerInput::SignResult { epoch, result }
+            MinerInput::SignResult { epoch, miner_key, result }
         }
         MinerEffect::QueryPlot { plot_key } => {
             let result = participant.plot_state(plot_key).map_err(|error| refused(&error));

@@ -77,6 +77,7 @@ pub struct Miner<R> {
     /// The latest epoch that was forgotten: where the clock is set back, it leaves no second line.
     forgotten: Option<Epoch>,
     plotting_paused: bool,
+    clocks_differ: bool,
     told_of_farm: Told,
     told_of_sweeps: Told,
     wake_ms: Option<u64>,
@@ -125,6 +126,7 @@ impl<R: SigningRecord> Miner<R> {
             next_epoch: 0,
             forgotten: None,
             plotting_paused: false,
+            clocks_differ: false,
             told_of_farm: Told::default(),
             told_of_sweeps: Told::default(),
             wake_ms: None,
@@ -184,6 +186,12 @@ impl<R: SigningRecord> Miner<R> {
         self.wake_ms
     }
 
+    /// Whether this clock and the node's differ by more than is good, as far as is known.
+    #[must_use]
+    pub fn clocks_differ(&self) -> bool {
+        self.clocks_differ
+    }
+
     /// Plots that can be used on the node's chain.
     pub fn plots(&self) -> impl Iterator<Item = PlotView> {
         self.farm.values().map(|info| PlotView {
@@ -233,10 +241,7 @@ impl<R: SigningRecord> Miner<R> {
             self.effects.push(MinerEffect::OtherChain { expected: before.genesis, found: chain.genesis });
             return;
         }
-        let offset_ms = now_ms.abs_diff(chain.time_ms);
-        if offset_ms >= CLOCK_WARNING_MS {
-            tracing::warn!(offset_ms, ahead = now_ms > chain.time_ms, "this clock and the node's differ");
-        }
+        self.compare_clocks(chain.time_ms, now_ms);
         if self.chain.is_none() {
             self.next_epoch = epoch_at(&chain, now_ms).map_or(0, |epoch| epoch.0);
         }
@@ -257,6 +262,19 @@ impl<R: SigningRecord> Miner<R> {
                     }
                     step => attempt.step = step,
                 }
+            }
+        }
+    }
+
+    /// Says once that the clocks differ, and once that they do no longer.
+    fn compare_clocks(&mut self, node_ms: u64, now_ms: u64) {
+        let offset_ms = now_ms.abs_diff(node_ms);
+        let differ = offset_ms >= CLOCK_WARNING_MS;
+        if std::mem::replace(&mut self.clocks_differ, differ) != differ {
+            let ahead = now_ms > node_ms;
+            match differ {
+                true => tracing::warn!(offset_ms, ahead, "this clock and the node's differ"),
+                false => tracing::info!(offset_ms, ahead, "this clock and the node's agree again"),
             }
         }
     }
@@ -309,6 +327,7 @@ impl<R: SigningRecord> Miner<R> {
     }
 
     fn learn(&mut self, work: EpochWork, now_ms: u64) {
+        self.compare_clocks(work.time_ms, now_ms);
         let Some(chain) = &self.chain else { return };
         let current = epoch_at(chain, now_ms).map_or(0, |epoch| epoch.0);
         // Of epochs gone by nothing can be won; the next ones may be told of by a clock that is ahead.

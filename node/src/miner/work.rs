@@ -117,6 +117,8 @@ pub struct EpochWork {
     pub height: Height,
     /// What openings of activations are drawn from is read off `/rpc/plot`; this tells that the chain has moved.
     pub closes_ms: u64,
+    /// The node's clock, Unix milliseconds.
+    pub time_ms: u64,
 }
 
 /// A header that lacks its signature alone.

@@ -43,7 +43,7 @@ impl<D: Database> Participant<D> {
         }
         let now = self.epoch_at(now_ms);
         work.extend(self.known_groups(now).map(|(number, _)| self.group_work(number)));
-        work.extend(self.epoch_work(now));
+        work.extend(self.epoch_work(now, now_ms));
         work.extend(self.unsigned(now));
         work
     }
@@ -71,7 +71,7 @@ impl<D: Database> Participant<D> {
         let here = (now, self.chain.tip().id);
         if self.told.epoch != Some(here) {
             self.told.epoch = Some(here);
-            self.epoch_work(now).into_iter().for_each(|work| self.say(work));
+            self.epoch_work(now, now_ms).into_iter().for_each(|work| self.say(work));
         }
         Ok(())
     }
@@ -169,7 +169,7 @@ impl<D: Database> Participant<D> {
     }
 
     /// What wins an epoch, unless it has a block.
-    fn epoch_work(&self, epoch: Epoch) -> Option<Work> {
+    fn epoch_work(&self, epoch: Epoch, now_ms: u64) -> Option<Work> {
         let tip: &Lineage = self.chain.tip();
         if epoch <= tip.epoch {
             return None;
@@ -183,6 +183,7 @@ impl<D: Database> Participant<D> {
             parent: tip.id,
             height: tip.height.next(),
             closes_ms: self.rounds.closes_ms(epoch)?,
+            time_ms: now_ms,
         }))
     }
 

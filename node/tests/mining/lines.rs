@@ -266,6 +266,21 @@ fn no_link() {
 }
 
 #[test]
+fn the_clocks_are_compared_each_epoch() {
+    let mut world = World::new(vec![plot(1, 1)]);
+    assert!(!world.miner.clocks_differ());
+    world.run_to(start(4) + 249);
+    world.say(epoch(0, 4, EASY));
+    assert!(!world.miner.clocks_differ());
+    world.run_to(start(5) + 250);
+    world.say(epoch(0, 5, EASY));
+    assert!(world.miner.clocks_differ(), "it has drifted since the miner connected");
+    world.run_to(start(6));
+    world.say(epoch(0, 6, EASY));
+    assert!(!world.miner.clocks_differ());
+}
+
+#[test]
 fn no_plots() {
     let mut world = World::new(Vec::new());
     told(&mut world, EASY);

@@ -191,6 +191,7 @@ impl Mining {
             parent: BlockId([0; 32]),
             height: Height(1),
             closes_ms: self.began_ms + EPOCH_MS * 9 / 10,
+            time_ms: now_ms(),
         }));
     }
 

@@ -41,7 +41,7 @@ fn work() -> impl Strategy<Value = Work> {
     let of_epoch = (number(), hash(), 0_u32..100, hash(), number(), number()).prop_map(
         |(epoch, challenge, column, target, height, closes_ms)| {
             let (epoch, height, parent) = (Epoch(epoch), Height(height), BlockId([0; 32]));
-            Work::Epoch(EpochWork { epoch, challenge, column, target, parent, height, closes_ms })
+            Work::Epoch(EpochWork { epoch, challenge, column, target, parent, height, closes_ms, time_ms: closes_ms })
         },
     );
     let of_result = (number(), prop::option::of(hash()), any::<bool>()).prop_map(|(epoch, best, ours)| {

@@ -75,6 +75,7 @@ pub(crate) fn epoch(branch: u8, epoch: u64, target: Hash) -> Work {
         parent: BlockId([branch; 32]),
         height: Height(epoch + 1),
         closes_ms: start(epoch) + WINDOW_MS,
+        time_ms: start(epoch),
     })
 }
 

@@ -115,6 +115,7 @@ impl Asked {
             parent: BlockId([1; 32]),
             height: Height(1),
             closes_ms: self.began_ms + EPOCH_MS * 9 / 10,
+            time_ms: self.began_ms,
         }));
     }
 

@@ -84,6 +84,7 @@ fn all_work_reads_back() {
         parent: BlockId([3; 32]),
         height: Height(7),
         closes_ms: 9_600,
+        time_ms: 9_001,
     };
     let work = [
         Work::Chain(chain.clone()),

@@ -213,7 +213,7 @@ impl<D: Database> Participant<D> {
             };
             self.rounds.asked(epoch, miner_key);
             let expires_ms = self.rounds.start_ms(Epoch(epoch.0 + 1)).unwrap_or(u64::MAX);
-            let work = SignWork { header: template.header.clone(), expires_ms };
+            let work = SignWork::new(&template, expires_ms);
             self.templates.retain(|waiting| waiting.epoch >= epoch);
             if self.templates.len() < MAX_TEMPLATES {
                 self.templates.push(Waiting { epoch, miner_key, template });
@@ -227,8 +227,7 @@ impl<D: Database> Participant<D> {
     pub(super) fn unsigned(&self, epoch: Epoch) -> impl Iterator<Item = Work> {
         let expires_ms = self.rounds.start_ms(Epoch(epoch.0 + 1)).unwrap_or(u64::MAX);
         let waiting = self.templates.iter().filter(move |waiting| waiting.epoch == epoch);
-        waiting
-            .map(move |waiting| Work::Sign(Box::new(SignWork { header: waiting.template.header.clone(), expires_ms })))
+        waiting.map(move |waiting| Work::Sign(Box::new(SignWork::new(&waiting.template, expires_ms))))
     }
 
     /// Takes a signature that was asked for: the block is complete, and goes the way of all blocks before it is told.

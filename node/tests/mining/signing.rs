@@ -3,9 +3,9 @@
 use proptest::prelude::*;
 use spacetime_kernels::{Score, Target};
 use spacetime_node::chain::bls::{self, PublicKey};
-use spacetime_node::chain::{BlockId, Epoch, Hash, Header, Height, MinerSignature, PlotId};
+use spacetime_node::chain::{Address, Amount, BlockId, Epoch, Hash, Header, Height, MinerSignature, PlotId};
 use spacetime_node::miner::io::LinkError;
-use spacetime_node::miner::work::{SignWork, Work};
+use spacetime_node::miner::work::{CoinbaseProof, SignWork, Work};
 
 use crate::world::{EASY, EPOCH_MS, World, epoch, group, key, plot, start};
 
@@ -114,6 +114,34 @@ fn a_header_with_any_other_field_is_refused() {
     assert!(world.signed.is_empty());
     ask(&mut world, honest);
     assert_eq!(world.signed.len(), 1);
+}
+
+#[test]
+fn a_block_that_pays_another_is_not_signed() {
+    let mut world = submitted();
+    let (honest, theirs) = (world.template(), world.template_paying(Address([9; 20])));
+    ask(&mut world, theirs.clone());
+    // Nor is it where the coinbase that is shown is not the block's.
+    ask(&mut world, SignWork { coinbase: honest.coinbase.clone(), ..theirs });
+    let change = |change: fn(&mut CoinbaseProof)| {
+        let mut asked = honest.clone();
+        change(&mut asked.coinbase);
+        asked
+    };
+    ask(&mut world, change(|coinbase| coinbase.claimable = Amount(49)));
+    ask(&mut world, change(|coinbase| coinbase.transactions = 3));
+    ask(&mut world, change(|coinbase| coinbase.transactions = 0));
+    ask(&mut world, change(|coinbase| coinbase.path.push(Hash::ZERO)));
+    ask(&mut world, change(|coinbase| coinbase.path[0] = Hash::ZERO));
+    assert!(world.signed.is_empty());
+    let mut refused = submitted();
+    let asked = refused.template_paying(Address([9; 20]));
+    ask(&mut refused, asked);
+    refused.run_to(start(6));
+    let why = refused.line(4).detail.clone().expect("a reason");
+    assert!(why.contains(&format!("pays 50 to {}, the payout", "09".repeat(20))), "{why}");
+    ask(&mut world, honest);
+    assert_eq!(world.signed.len(), 1, "the control");
 }
 
 #[test]

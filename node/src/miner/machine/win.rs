@@ -199,7 +199,7 @@ impl<R: SigningRecord> Miner<R> {
         let chain = self.chain.as_ref().ok_or(SignRefusal::NoChain)?;
         let header = &asked.header;
         let secret = self.keys.get(&header.miner_key).ok_or(SignRefusal::Key(header.miner_key))?;
-        sign::check(chain, self.epochs.get(&header.epoch), asked, now_ms)?;
+        sign::check(chain, &self.payout, self.epochs.get(&header.epoch), asked, now_ms)?;
         let digest = record::digest(&chain.genesis, header);
         self.record.remember(&chain.genesis, &header.miner_key, header.epoch, &digest)?;
         let signature = secret.sign(&header.signed_bytes(&chain.genesis));

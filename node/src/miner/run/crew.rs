@@ -111,7 +111,8 @@ impl Crew {
                 // Whoever waits holds the lock; whoever works does not.
                 let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
                 while let Ok(job) = next() {
-                    if stop.is_set() || inputs.send(work(job)).is_err() {
+                    // The queue ends with the machine, which may put a job while it is told to stop.
+                    if !stop.is_set() && inputs.send(work(job)).is_err() {
                         return;
                     }
                 }

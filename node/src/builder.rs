@@ -73,6 +73,8 @@ pub struct Template {
     pub proof: Proof,
     /// The transactions, the coinbase first.
     pub transactions: Vec<Transaction>,
+    /// What the coinbase may pay.
+    pub claimable: Amount,
     /// What the block changes in the state.
     pub changes: Changes,
     /// What it changes in the state's tree.
@@ -146,7 +148,8 @@ pub fn build_from<E: Engine, R: StateReader, N: NodeReader, C: Candidates>(
     let candidates = offer(selection.room());
     let taken = selection.select(candidates)?;
 
-    let coinbase = coinbase(execution.claimable()?);
+    let claimable = execution.claimable()?;
+    let coinbase = coinbase(claimable);
     let changes = execution.finish(&coinbase)?;
     let leaves = changes.iter().map(|(key, value)| (key.hash(), value.as_deref()));
     let update = commit(&ground.nodes, Some(parent.height.0), leaves)?;
@@ -156,7 +159,7 @@ pub fn build_from<E: Engine, R: StateReader, N: NodeReader, C: Candidates>(
     let ids: Vec<_> = transactions.iter().map(Transaction::id).collect();
     header.transaction_root = transaction_root(&ids);
     header.state_root = update.root;
-    Ok(Template { header, proof: win.proof.clone(), transactions, changes, update })
+    Ok(Template { header, proof: win.proof.clone(), transactions, claimable, changes, update })
 }
 
 impl Template {

@@ -24,7 +24,9 @@ pub mod types;
 pub mod verify;
 
 pub use address::AddressError;
-pub use block::{Block, MAX_METADATA_BYTES, Metadata, transaction_root};
+pub use block::{
+    Block, MAX_METADATA_BYTES, Metadata, first_transaction_path, transaction_root, transaction_root_by_path,
+};
 pub(crate) use codec::encode;
 pub use codec::{Capped, DecodeError, decode};
 pub use header::{HEADER_BYTES, HEADER_VERSION, Header};

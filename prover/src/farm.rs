@@ -10,6 +10,7 @@
 
 mod blocks;
 mod buffer;
+mod call;
 mod cancel;
 mod clock;
 mod discover;
@@ -26,10 +27,12 @@ mod sweep;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use thiserror::Error;
 
 pub use buffer::Buffer;
+pub use call::Hangs;
 pub use cancel::Cancel;
 pub use clock::{Clock, SystemClock};
 pub use discover::{MAX_PLOTS, Refusal, Refused};
@@ -57,6 +60,8 @@ pub struct FarmOptions {
     pub queue_depth: usize,
     /// Bytes of a read, a multiple of 4096 up to [`MAX_BLOCK_BYTES`].
     pub block_bytes: usize,
+    /// How long a disk may finish nothing that was asked of it before nobody waits for it any more.
+    pub stall_limit: Duration,
     /// What is read.
     pub disks: Arc<dyn Disks>,
     /// What tells the time.
@@ -71,6 +76,7 @@ impl Default for FarmOptions {
         Self {
             queue_depth: 4,
             block_bytes: 2 << 20,
+            stall_limit: Duration::from_secs(5),
             disks: Arc::new(SystemDisks),
             clock: Arc::new(SystemClock),
             scorers: Scorers::default(),
@@ -189,32 +195,6 @@ impl Farm {
         plot.place_on(Arc::clone(disk.or_insert_with(|| Arc::new(Disk::new(self.options.queue_depth)))));
     }
 
-    /// Every plot, those that failed to read opened anew; with it why it cannot be searched.
-    fn plots_to_search(&self) -> Vec<(Arc<FarmPlot>, Option<Missed>)> {
-        self.plots()
-            .into_iter()
-            .map(|plot| if plot.read_error().is_some() { self.reopen(plot) } else { (plot, None) })
-            .collect()
-    }
-
-    fn reopen(&self, old: Arc<FarmPlot>) -> (Arc<FarmPlot>, Option<Missed>) {
-        let new = match FarmPlot::open(old.path()) {
-            Ok(new) if new.plot_id() == old.plot_id() => Arc::new(new),
-            Ok(_) => return (old, Some(Missed::Replaced)),
-            Err(error) => {
-                let error = Arc::new(error);
-                old.keep_read_error(Arc::clone(&error));
-                return (old, Some(Missed::Read(error)));
-            }
-        };
-        let mut held = lock(&self.held);
-        self.place(&mut held.known_disks, &new);
-        if let Some(plot) = held.plots.iter_mut().find(|plot| Arc::ptr_eq(plot, &old)) {
-            *plot = Arc::clone(&new);
-        }
-        (new, None)
-    }
-
     fn clock(&self) -> &Arc<dyn Clock> {
         &self.options.clock
     }
@@ -233,6 +213,10 @@ impl Farm {
 
     fn block_bytes(&self) -> usize {
         self.options.block_bytes
+    }
+
+    fn stall_limit(&self) -> Duration {
+        self.options.stall_limit
     }
 }
 

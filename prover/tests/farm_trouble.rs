@@ -9,9 +9,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::bounded;
 use farming::{
-    COLUMN, Fault, HandClock, OddDisks, challenges, check_full, farm_with, folder_of, full, options, paths_in,
-    plot_path, write,
+    COLUMN, Fault, HandClock, LONG, OddDisks, challenges, check_full, farm_stalling, folder_of, full, options,
+    paths_in, plot_path, write,
 };
 use spacetime_kernels::Target;
 use spacetime_prover::farm::{Cancel, Clock, Ended, Missed, SystemDisks};
@@ -26,9 +27,14 @@ struct Scene {
 }
 
 fn scene(folder: &Path, a_read_takes: Duration, one_disk: bool) -> Scene {
+    scene_stalling(folder, LONG, a_read_takes, one_disk)
+}
+
+/// A disk is given up that finishes nothing for as long.
+fn scene_stalling(folder: &Path, stall_limit: Duration, a_read_takes: Duration, one_disk: bool) -> Scene {
     let clock = HandClock::new();
     let disks = Arc::new(OddDisks::new(&clock, a_read_takes, one_disk));
-    let farm = farm_with(folder, Arc::clone(&disks) as _, Arc::clone(&clock) as _);
+    let farm = farm_stalling(folder, stall_limit, Arc::clone(&disks) as _, Arc::clone(&clock) as _);
     Scene { clock, disks, farm }
 }
 
@@ -37,6 +43,26 @@ impl Scene {
         let deadline = deadline.map(|after| self.clock.now() + after);
         self.farm.search(COLUMN, &challenges(2), None, deadline, options).expect("a search")
     }
+
+    /// Searches without a deadline beside `meanwhile`, and calls it off where it does not end.
+    fn search_beside(&self, meanwhile: impl FnOnce()) -> SearchReport {
+        let options = SearchOptions { cancel: Cancel::new(), ..full() };
+        std::thread::scope(|scope| {
+            let (to, found) = bounded(1);
+            let options = &options;
+            scope.spawn(move || to.send(self.search(None, options)).expect("it is awaited"));
+            meanwhile();
+            let in_time = found.recv_timeout(60 * SECOND);
+            options.cancel.cancel();
+            in_time.unwrap_or_else(|_| found.recv().expect("a search"))
+        })
+    }
+}
+
+/// Whether nothing is known of a plot because its disk hangs.
+fn hung(report: &SearchReport, plot: usize) -> bool {
+    let why = report.plots[plot].missed.as_ref().map(ToString::to_string).unwrap_or_default();
+    why.ends_with(&format!("{plot}.plot: cannot read: the disk hangs: no read finished within 5 s"))
 }
 
 #[test]
@@ -108,6 +134,82 @@ fn a_hanging_disk_does_not_hold_up_the_others() {
     scene.disks.set_fault(&paths[0], None);
     drop(release);
     check_full(&scene.search(None, &full()), &paths).expect("every row");
+}
+
+#[test]
+fn a_disk_that_hangs_costs_its_own_plots_alone() {
+    // Ten reads of a second each, and what hangs meanwhile.
+    let folder = folder_of(&[(37, 8), (1280, 2048)]);
+    let paths = paths_in(folder.path(), 2);
+    let scene = scene_stalling(folder.path(), 5 * SECOND, SECOND, false);
+    let ((began, release), (ready, go)) = (scene.disks.hang(&paths[0]), scene.disks.hang(&paths[1]));
+    let report = scene.search_beside(|| {
+        began.recv().expect("a read begins");
+        ready.recv().expect("a read begins");
+        drop(go);
+    });
+    assert_eq!((report.ended, report.plots[0].leaves), (Ended::Swept, 0));
+    assert!(hung(&report, 0), "{:?}", report.plots[0]);
+    assert!(report.plots[1].missed.is_none() && report.plots[1].leaves == 1280, "{:?}", report.plots[1]);
+    // It is left alone as long as nothing comes back from it.
+    scene.disks.take_reads();
+    let report = scene.search_beside(|| ());
+    assert_eq!(report.ended, Ended::Swept);
+    assert!(hung(&report, 0) && report.plots[1].leaves == 1280);
+    assert!(began.is_empty() && scene.disks.take_reads().iter().all(|(path, _)| *path != paths[0]));
+    scene.disks.set_fault(&paths[0], None);
+    scene.disks.make_fast();
+    drop(release);
+    while scene.farm.plots()[0].disk_hangs() {
+        std::thread::yield_now();
+    }
+    check_full(&scene.search_beside(|| ()), &paths).expect("every row");
+}
+
+#[test]
+fn a_plot_that_cannot_be_opened_anew_in_time_holds_up_nobody() {
+    let folder = folder_of(&[(37, 8), (200, 64)]);
+    let paths = paths_in(folder.path(), 2);
+    let scene = scene_stalling(folder.path(), 5 * SECOND, Duration::ZERO, false);
+    scene.disks.set_fault(&paths[0], Some(Fault::Fails));
+    scene.search(None, &full());
+    let ((began, release), before) = (scene.disks.hang(&paths[0]), scene.clock.alarms_set());
+    let report = scene.search_beside(|| {
+        began.recv().expect("it is opened");
+        scene.clock.await_alarm(before);
+        scene.clock.turn(5 * SECOND);
+    });
+    assert_eq!((report.ended, report.plots[1].leaves), (Ended::Swept, 200));
+    assert!(hung(&report, 0), "{:?}", report.plots[0]);
+    scene.disks.set_fault(&paths[0], None);
+    drop(release);
+    check_full(&scene.search_beside(|| ()), &paths).expect("every row");
+}
+
+#[test]
+fn a_call_that_hangs_is_left_behind() {
+    let folder = folder_of(&[(37, 8), (200, 64)]);
+    let scene = scene_stalling(folder.path(), 5 * SECOND, Duration::ZERO, false);
+    let (hanging, healthy) = (&scene.farm.plots()[0], &scene.farm.plots()[1]);
+    let (release, released) = bounded::<()>(0);
+    let call = || {
+        let released = released.clone();
+        scene.farm.call(hanging, move |_| released.recv().is_err())
+    };
+    for _ in 0..4 {
+        std::thread::scope(|scope| {
+            let before = scene.clock.alarms_set();
+            let call = scope.spawn(call);
+            scene.clock.await_alarm(before);
+            scene.clock.turn(5 * SECOND);
+            let error = call.join().expect("a call").expect_err("it hangs");
+            assert_eq!(error.to_string(), "the disk hangs: no read finished within 5 s");
+        });
+    }
+    assert!(call().is_err(), "no more pile up");
+    assert_eq!(scene.farm.call(healthy, |plot| plot.plot_id()).expect("an answer"), healthy.plot_id());
+    drop(release);
+    while call().is_err() {}
 }
 
 #[test]

@@ -35,7 +35,8 @@ impl Payout {
 
     /// A coinbase that pays `claimable` by shares. What rounding leaves goes to the first, unless part of it is not
     /// claimed anyway; outputs of nothing are left out.
-    pub(super) fn coinbase(&self, height: Height, miner_key: MinerKey, claimable: Amount) -> Coinbase {
+    #[must_use]
+    pub fn coinbase(&self, height: Height, miner_key: MinerKey, claimable: Amount) -> Coinbase {
         let parts =
             self.shares.iter().map(|share| u64::from(share.parts)).sum::<u64>() + u64::from(self.unclaimed_parts);
         let part_of = |share: &Share| {

@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use spacetime_kernels::{Backend, hash_node, zero_subtree};
+use spacetime_kernels::{Backend, Cell, hash_node, zero_subtree};
 use spacetime_prover::{Proof, tree};
 
 use super::codec::{Capped, Counter, read_transactions};
@@ -74,6 +74,28 @@ impl BorshDeserialize for Block {
     }
 }
 
+/// Siblings bottom-up of a block's first transaction, which lead to the root over all of them.
+///
+/// # Panics
+/// If there is none.
+#[must_use]
+pub fn first_transaction_path(ids: &[TransactionId]) -> Vec<Hash> {
+    let leaves: Vec<_> = ids.iter().map(|id| id.0).collect();
+    let (path, _) = tree::path(Backend::fastest(), &leaves, 0, 0, tree::ceil_log2(leaves.len() as u64));
+    path.into_iter().map(Hash).collect()
+}
+
+/// The transaction root of a block that has so many, of which the first has this path; none if the path of so many is
+/// longer or shorter.
+#[must_use]
+pub fn transaction_root_by_path(first: &TransactionId, transactions: u64, path: &[Hash]) -> Option<Hash> {
+    if transactions == 0 || path.len() as u64 != u64::from(tree::ceil_log2(transactions)) {
+        return None;
+    }
+    let siblings: Vec<_> = path.iter().map(|hash| hash.0).collect();
+    Some(counted(&tree::fold(&first.0, 0, &siblings), transactions))
+}
+
 /// Root over the ids of a block's transactions: the tree of PROTOCOL §3, then their number.
 #[must_use]
 pub fn transaction_root(ids: &[TransactionId]) -> Hash {
@@ -82,7 +104,11 @@ pub fn transaction_root(ids: &[TransactionId]) -> Hash {
     }
     let leaves: Vec<_> = ids.iter().map(|id| id.0).collect();
     let root = tree::root(Backend::fastest(), &leaves, 0, tree::ceil_log2(leaves.len() as u64));
+    counted(&root, ids.len() as u64)
+}
+
+fn counted(root: &Cell, transactions: u64) -> Hash {
     let mut count = [0; 32];
-    count[..8].copy_from_slice(&(ids.len() as u64).to_le_bytes());
-    Hash(hash_node(&root, &count))
+    count[..8].copy_from_slice(&transactions.to_le_bytes());
+    Hash(hash_node(root, &count))
 }

@@ -37,6 +37,15 @@ impl DiskField {
         let found = self.farm.plots().into_iter().find(|plot| plot.plot_id() == id.0);
         found.ok_or_else(|| format!("plot {id} is gone"))
     }
+
+    /// Has a plot read, but does not wait for a disk that hangs.
+    fn call<T: Send + 'static>(
+        &self,
+        plot: &Arc<FarmPlot>,
+        work: impl FnOnce(&FarmPlot) -> T + Send + 'static,
+    ) -> Result<T, String> {
+        self.farm.call(plot, work).map_err(|error| format!("{}: {error}", name(plot)))
+    }
 }
 
 fn name(plot: &FarmPlot) -> String {
@@ -119,7 +128,8 @@ impl Field for DiskField {
             score: order.score,
             target: Some(Target(order.target.0)),
         };
-        self.plot(&order.plot)?.prove(&claim, self.backend).map_err(|fault| fault.to_string())
+        let backend = self.backend;
+        self.call(&self.plot(&order.plot)?, move |plot| plot.prove(&claim, backend))?.map_err(|fault| fault.to_string())
     }
 
     fn open(&self, order: &OpeningsOrder) -> Result<Vec<Opening>, String> {
@@ -127,7 +137,8 @@ impl Field for DiskField {
         let header = plot.plot().header();
         let opening = |index| {
             let (row, column) = draw(&order.plot, &order.mix, index, header.rows, header.shape.columns());
-            let proof = plot.plot().prove(&Challenge([0; 32]), column, row, self.backend);
+            let backend = self.backend;
+            let proof = self.call(&plot, move |plot| plot.plot().prove(&Challenge([0; 32]), column, row, backend))?;
             let proof = proof.map_err(|error| error.to_string())?;
             let siblings = Capped::new(proof.siblings).ok_or("a path longer than any")?;
             Ok(Opening { cell: proof.leaf, siblings })

@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::farm::{FarmView, SweepReport};
 use super::window::WindowLine;
 use super::work::{MinerProof, MinerSigned, PlotState, Work};
-use crate::chain::{Address, BlockId, Epoch, Hash, Opening, PlotId, Transaction};
+use crate::chain::{Address, BlockId, Epoch, Hash, MinerKey, Opening, PlotId, Transaction};
 
 /// Names a sweep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -103,6 +103,8 @@ pub enum MinerInput {
     SignResult {
         /// The header's epoch.
         epoch: Epoch,
+        /// Whose signature.
+        miner_key: MinerKey,
         /// What it said.
         result: Result<(), LinkError>,
     },

@@ -19,7 +19,7 @@ use super::farm::{FarmView, PlotInfo, Trouble};
 use super::io::{MinerEffect, MinerInput};
 use super::record::SigningRecord;
 use super::window::Missed;
-use super::work::{ChainWork, EpochWork, PlotState, ResultWork, Work};
+use super::work::{ChainWork, EpochWork, Pause, PlotState, ResultWork, Work};
 use crate::builder::Payout;
 use crate::chain::bls::SecretKey;
 use crate::chain::{Epoch, Hash, Height, MinerKey, PlotId};
@@ -77,6 +77,7 @@ pub struct Miner<R> {
     /// The latest epoch that was forgotten: where the clock is set back, it leaves no second line.
     forgotten: Option<Epoch>,
     plotting_paused: bool,
+    clocks_differ: bool,
     told_of_farm: Told,
     told_of_sweeps: Told,
     wake_ms: Option<u64>,
@@ -125,6 +126,7 @@ impl<R: SigningRecord> Miner<R> {
             next_epoch: 0,
             forgotten: None,
             plotting_paused: false,
+            clocks_differ: false,
             told_of_farm: Told::default(),
             told_of_sweeps: Told::default(),
             wake_ms: None,
@@ -153,10 +155,8 @@ impl<R: SigningRecord> Miner<R> {
             }
             MinerInput::ProofMade { order, result } => self.proved(&order, result, now_ms),
             MinerInput::SubmitResult { epoch, challenge, result } => self.answered(epoch, &challenge, result, now_ms),
-            MinerInput::SignResult { epoch, result } => {
-                if let Err(error) = result {
-                    tracing::warn!(epoch = epoch.0, %error, "the node has not taken a signature");
-                }
+            MinerInput::SignResult { epoch, miner_key, result } => {
+                self.signature_answered(epoch, &miner_key, result, now_ms);
             }
             MinerInput::PlotState { plot_key, result } => {
                 if let Some(chain) = &self.chain {
@@ -184,6 +184,12 @@ impl<R: SigningRecord> Miner<R> {
     #[must_use]
     pub fn wake_ms(&self) -> Option<u64> {
         self.wake_ms
+    }
+
+    /// Whether this clock and the node's differ by more than is good, as far as is known.
+    #[must_use]
+    pub fn clocks_differ(&self) -> bool {
+        self.clocks_differ
     }
 
     /// Plots that can be used on the node's chain.
@@ -215,11 +221,14 @@ impl<R: SigningRecord> Miner<R> {
             }
             Work::Sign(asked) => self.sign(&asked, now_ms),
             Work::Result(result) => self.learn_result(result),
-            Work::Pause => {
-                if self.hindrance.is_none() {
-                    tracing::info!("the node is catching up: mining pauses");
+            Work::Pause(reason) => {
+                let missed = match reason {
+                    Pause::Behind => Missed::NotSynced,
+                    Pause::NoPeers => Missed::NoPeers,
+                };
+                if self.hindrance.replace(missed) != Some(missed) {
+                    tracing::info!(%reason, "mining pauses");
                 }
-                self.hindrance = Some(Missed::NotSynced);
                 self.sweeps.forget_groups();
             }
         }
@@ -232,10 +241,7 @@ impl<R: SigningRecord> Miner<R> {
             self.effects.push(MinerEffect::OtherChain { expected: before.genesis, found: chain.genesis });
             return;
         }
-        let offset_ms = now_ms.abs_diff(chain.time_ms);
-        if offset_ms >= CLOCK_WARNING_MS {
-            tracing::warn!(offset_ms, ahead = now_ms > chain.time_ms, "this clock and the node's differ");
-        }
+        self.compare_clocks(chain.time_ms, now_ms);
         if self.chain.is_none() {
             self.next_epoch = epoch_at(&chain, now_ms).map_or(0, |epoch| epoch.0);
         }
@@ -260,6 +266,19 @@ impl<R: SigningRecord> Miner<R> {
         }
     }
 
+    /// Says once that the clocks differ, and once that they do no longer.
+    fn compare_clocks(&mut self, node_ms: u64, now_ms: u64) {
+        let offset_ms = now_ms.abs_diff(node_ms);
+        let differ = offset_ms >= CLOCK_WARNING_MS;
+        if std::mem::replace(&mut self.clocks_differ, differ) != differ {
+            let ahead = now_ms > node_ms;
+            match differ {
+                true => tracing::warn!(offset_ms, ahead, "this clock and the node's differ"),
+                false => tracing::info!(offset_ms, ahead, "this clock and the node's agree again"),
+            }
+        }
+    }
+
     fn disconnected(&mut self) {
         if self.hindrance.is_none() {
             tracing::warn!("the node is out of reach: mining pauses");
@@ -270,9 +289,8 @@ impl<R: SigningRecord> Miner<R> {
 
     /// The node tells of something that can be won.
     fn go_on(&mut self) {
-        if self.hindrance == Some(Missed::NotSynced) {
-            tracing::info!("the node has caught up: mining goes on");
-            self.hindrance = None;
+        if self.hindrance.take_if(|missed| matches!(missed, Missed::NotSynced | Missed::NoPeers)).is_some() {
+            tracing::info!("there is something to win again: mining goes on");
         }
     }
 
@@ -309,6 +327,7 @@ impl<R: SigningRecord> Miner<R> {
     }
 
     fn learn(&mut self, work: EpochWork, now_ms: u64) {
+        self.compare_clocks(work.time_ms, now_ms);
         let Some(chain) = &self.chain else { return };
         let current = epoch_at(chain, now_ms).map_or(0, |epoch| epoch.0);
         // Of epochs gone by nothing can be won; the next ones may be told of by a clock that is ahead.
@@ -333,6 +352,7 @@ impl<R: SigningRecord> Miner<R> {
     /// Does everything that is due.
     fn advance(&mut self, now_ms: u64) {
         self.begin_epochs(now_ms);
+        self.hand_over_again(now_ms);
         if self.hindrance.is_none() {
             let open: Vec<Epoch> =
                 self.epochs.iter().filter(|(_, state)| now_ms < state.closes_ms).map(|(epoch, _)| *epoch).collect();
@@ -429,6 +449,8 @@ impl<R: SigningRecord> Miner<R> {
                 _ => None,
             }));
         }
+        let handed = self.epochs.values().flat_map(|state| state.signatures.values());
+        wakes.extend(handed.filter_map(|handed| handed.again_ms));
         wakes.extend(self.sweeps.wake_ms(now_ms));
         wakes.extend(self.plots.wake_ms(now_ms));
         wakes.into_iter().filter(|wake_ms| *wake_ms > now_ms).min()

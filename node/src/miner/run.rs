@@ -11,7 +11,7 @@ use serde::Serialize;
 use spacetime_prover::farm::Cancel;
 use thiserror::Error;
 
-use self::crew::{Alive, Crew, Queue};
+use self::crew::{Alive, Crew, Queue, Workers};
 pub use self::stop::Stop;
 use super::farm::{Field, PlotInfo};
 use super::io::{LinkError, MinerEffect, MinerInput, OpeningsOrder, ProofOrder, SweepId, SweepOrder};
@@ -150,38 +150,11 @@ pub fn run<R: SigningRecord>(
     let mut crew = Crew::new(inputs, stop.clone());
     let mut running = Running {
         sweeps: sweeper(&mut crew, &field)?,
-        proofs: crew.worker("prover", 8, {
-            let field = Arc::clone(&field);
-            move |order: Box<ProofOrder>| {
-                let result = field.prove(&order).map(Box::new);
-                MinerInput::ProofMade { order, result }
-            }
-        })?,
-        openings: crew.worker("opener", 8, {
-            let field = Arc::clone(&field);
-            move |order: OpeningsOrder| {
-                let result = field.open(&order);
-                MinerInput::OpeningsMade { order, result }
-            }
-        })?,
-        submissions: crew.worker("submitter", 16, {
-            let link = Arc::clone(&link);
-            move |proof: Box<MinerProof>| {
-                let result = link.submit_proof(&proof);
-                MinerInput::SubmitResult { epoch: proof.epoch, challenge: Hash(proof.proof.challenge), result }
-            }
-        })?,
-        signatures: crew.worker("signer", 16, {
-            let link = Arc::clone(&link);
-            move |signed: MinerSigned| MinerInput::SignResult {
-                epoch: signed.epoch,
-                result: link.submit_signature(&signed),
-            }
-        })?,
-        errands: crew.worker("errands", 64, {
-            let link = Arc::clone(&link);
-            move |errand| errand_done(&*link, errand)
-        })?,
+        proofs: prover(&mut crew, &field)?,
+        openings: opener(&mut crew, &field)?,
+        submissions: submitter(&mut crew, &link)?,
+        signatures: signer(&mut crew, &link)?,
+        errands: errand_runner(&mut crew, &link)?,
         pause: options.pause_file.map(PauseFile::new),
         sweeping: None,
         tell,
@@ -222,10 +195,65 @@ fn errand_done(link: &dyn Link, errand: Errand) -> MinerInput {
 
 fn sweeper(crew: &mut Crew, field: &Arc<dyn Field>) -> Result<Queue<(SweepOrder, Cancel)>, RunError> {
     let field = Arc::clone(field);
-    crew.worker("sweeper", 1, move |(order, cancel): (SweepOrder, Cancel)| {
+    let refuse = |(order, _): (SweepOrder, _), why| MinerInput::SweepDone { id: order.id, result: Err(why) };
+    crew.workers(Workers { name: "sweeper", threads: 1, room: 1, refuse }, move |(order, cancel)| {
         let result = field.sweep(&order, &cancel);
         MinerInput::SweepDone { id: order.id, result }
     })
+}
+
+/// A disk that keeps a proof waiting keeps no other disk's.
+fn prover(crew: &mut Crew, field: &Arc<dyn Field>) -> Result<Queue<Box<ProofOrder>>, RunError> {
+    let field = Arc::clone(field);
+    let refuse = |order, why| MinerInput::ProofMade { order, result: Err(why) };
+    crew.workers(Workers { name: "prover", threads: 4, room: 8, refuse }, move |order: Box<ProofOrder>| {
+        let result = field.prove(&order).map(Box::new);
+        MinerInput::ProofMade { order, result }
+    })
+}
+
+fn opener(crew: &mut Crew, field: &Arc<dyn Field>) -> Result<Queue<OpeningsOrder>, RunError> {
+    let field = Arc::clone(field);
+    let refuse = |order, why| MinerInput::OpeningsMade { order, result: Err(why) };
+    crew.workers(Workers { name: "opener", threads: 1, room: 8, refuse }, move |order: OpeningsOrder| {
+        let result = field.open(&order);
+        MinerInput::OpeningsMade { order, result }
+    })
+}
+
+fn submitter(crew: &mut Crew, link: &Arc<dyn Link>) -> Result<Queue<Box<MinerProof>>, RunError> {
+    fn done(proof: &MinerProof, result: Result<(), LinkError>) -> MinerInput {
+        MinerInput::SubmitResult { epoch: proof.epoch, challenge: Hash(proof.proof.challenge), result }
+    }
+    let link = Arc::clone(link);
+    let refuse = |proof: Box<MinerProof>, why| done(&proof, Err(LinkError::Unreachable(why)));
+    crew.workers(Workers { name: "submitter", threads: 1, room: 16, refuse }, move |proof| {
+        done(&proof, link.submit_proof(&proof))
+    })
+}
+
+fn signer(crew: &mut Crew, link: &Arc<dyn Link>) -> Result<Queue<MinerSigned>, RunError> {
+    fn done(&MinerSigned { epoch, miner_key, .. }: &MinerSigned, result: Result<(), LinkError>) -> MinerInput {
+        MinerInput::SignResult { epoch, miner_key, result }
+    }
+    let link = Arc::clone(link);
+    let refuse = |signed: MinerSigned, why| done(&signed, Err(LinkError::Unreachable(why)));
+    crew.workers(Workers { name: "signer", threads: 1, room: 16, refuse }, move |signed| {
+        done(&signed, link.submit_signature(&signed))
+    })
+}
+
+fn errand_runner(crew: &mut Crew, link: &Arc<dyn Link>) -> Result<Queue<Errand>, RunError> {
+    let link = Arc::clone(link);
+    let refuse = |errand, why| {
+        let why = LinkError::Unreachable(why);
+        match errand {
+            Errand::Plot(plot_key) => MinerInput::PlotState { plot_key, result: Err(why) },
+            Errand::Nonce(address) => MinerInput::Nonce { address, result: Err(why) },
+            Errand::Send(plot_key, _) => MinerInput::SendResult { plot_key, result: Err(why) },
+        }
+    };
+    crew.workers(Workers { name: "errands", threads: 1, room: 64, refuse }, move |errand| errand_done(&*link, errand))
 }
 
 /// The clock, Unix milliseconds.

@@ -30,6 +30,8 @@ pub enum Missed {
     NoLink,
     /// The node was catching up.
     NotSynced,
+    /// The node had no peer.
+    NoPeers,
     /// The node did not tell of the epoch in time.
     NotTold,
     /// There is no plot, or none that can be used.
@@ -142,6 +144,7 @@ impl Missed {
         match self {
             Self::NoLink => "no_link",
             Self::NotSynced => "not_synced",
+            Self::NoPeers => "no_peers",
             Self::NotTold => "not_told",
             Self::NoPlots => "no_plots",
             Self::NotMature => "not_mature",
@@ -161,6 +164,7 @@ impl fmt::Display for Missed {
         f.write_str(match self {
             Self::NoLink => "the node was out of reach",
             Self::NotSynced => "the node was catching up",
+            Self::NoPeers => "the node had no peer",
             Self::NotTold => "the node did not tell of it in time",
             Self::NoPlots => "there is no plot to search",
             Self::NotMature => "no plot may win yet",

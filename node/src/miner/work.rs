@@ -3,9 +3,13 @@
 
 use serde::{Deserialize, Serialize};
 use spacetime_prover::Proof;
+use thiserror::Error;
 
-use crate::builder::Payout;
-use crate::chain::{BlockId, Epoch, Hash, Header, Height, MinerKey, MinerSignature};
+use crate::builder::{Payout, Template};
+use crate::chain::{
+    Amount, BlockId, Epoch, Hash, Header, Height, MinerKey, MinerSignature, Transaction, first_transaction_path,
+    transaction_root_by_path,
+};
 use crate::consensus::Fees;
 
 /// What a node tells its miners. Each kind replaces what was told of it before.
@@ -23,8 +27,20 @@ pub enum Work {
     Sign(Box<SignWork>),
     /// An epoch's window is over. Said again when a block of the epoch takes its place on the best chain.
     Result(ResultWork),
-    /// The node is catching up: nothing can be won until the next group is told.
-    Pause,
+    /// Nothing can be won until the next group is told.
+    Pause(Pause),
+}
+
+/// Why nothing can be won.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum Pause {
+    /// There is more of the chain than the node has.
+    #[error("the node is catching up")]
+    Behind,
+    /// Nobody would hear of a block.
+    #[error("the node has no peer")]
+    NoPeers,
 }
 
 /// Which chain this is.
@@ -104,6 +120,8 @@ pub struct EpochWork {
     pub height: Height,
     /// What openings of activations are drawn from is read off `/rpc/plot`; this tells that the chain has moved.
     pub closes_ms: u64,
+    /// The node's clock, Unix milliseconds.
+    pub time_ms: u64,
 }
 
 /// A header that lacks its signature alone.
@@ -112,8 +130,52 @@ pub struct SignWork {
     /// The header, its signature zero.
     #[serde(with = "header_hex")]
     pub header: Header,
+    /// Whom the block pays.
+    pub coinbase: CoinbaseProof,
     /// When it is too late, Unix milliseconds.
     pub expires_ms: u64,
+}
+
+/// A block's coinbase, and that its header names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoinbaseProof {
+    /// The block's first transaction.
+    #[serde(with = "coinbase_hex")]
+    pub transaction: Transaction,
+    /// What it may pay.
+    pub claimable: Amount,
+    /// Transactions of the block.
+    pub transactions: u64,
+    /// From the first to the root over all of them, bottom-up.
+    pub path: Vec<Hash>,
+}
+
+impl SignWork {
+    /// What is asked of the miner of a block.
+    #[must_use]
+    pub fn new(template: &Template, expires_ms: u64) -> Self {
+        let coinbase = CoinbaseProof::new(&template.transactions, template.claimable);
+        Self { header: template.header.clone(), coinbase, expires_ms }
+    }
+}
+
+impl CoinbaseProof {
+    /// Of a block's transactions, of which the first may pay so much.
+    ///
+    /// # Panics
+    /// If there are none.
+    #[must_use]
+    pub fn new(transactions: &[Transaction], claimable: Amount) -> Self {
+        let ids: Vec<_> = transactions.iter().map(Transaction::id).collect();
+        let path = first_transaction_path(&ids);
+        Self { transaction: transactions[0].clone(), claimable, transactions: ids.len() as u64, path }
+    }
+
+    /// The transaction root of the block; none if the path is none of so many transactions.
+    #[must_use]
+    pub fn root(&self) -> Option<Hash> {
+        transaction_root_by_path(&self.transaction.id(), self.transactions, &self.path)
+    }
 }
 
 /// How an epoch ended, as far as this node can tell at the window's end.
@@ -198,6 +260,26 @@ mod header_hex {
         let text = String::deserialize(deserializer)?;
         let bytes = const_hex::decode(&text).map_err(D::Error::custom)?;
         decode("header", &bytes, HEADER_BYTES).map_err(D::Error::custom)
+    }
+}
+
+/// A coinbase as borsh in hex.
+mod coinbase_hex {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use crate::chain::{Transaction, decode};
+
+    /// Longer than any coinbase: sixteen outputs and some text.
+    const MAX_BYTES: usize = 1024;
+
+    pub(super) fn serialize<S: Serializer>(transaction: &Transaction, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&const_hex::encode(transaction.encoded()))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Transaction, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bytes = const_hex::decode(&text).map_err(D::Error::custom)?;
+        decode("coinbase", &bytes, MAX_BYTES).map_err(D::Error::custom)
     }
 }
 

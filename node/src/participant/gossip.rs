@@ -2,7 +2,7 @@
 
 use super::propose::ProofRefusal;
 use super::{Effect, Participant, Verdict};
-use crate::chain::{Epoch, Transaction, TransactionId};
+use crate::chain::{Epoch, Hash, Transaction, TransactionId};
 use crate::chain_pool::PoolError;
 use crate::consensus::Engine;
 use crate::network::PeerId;
@@ -50,7 +50,7 @@ impl<D: Database> Participant<D> {
         }
         match self.check_submission(submission) {
             Ok(holder) => {
-                self.rounds.take(submission.epoch, holder);
+                self.rounds.take(submission.epoch, Hash(submission.proof.challenge), holder);
                 self.judge(peer, id, Verdict::Accept);
             }
             Err(ProofRefusal::Store(error)) => return Err(error),

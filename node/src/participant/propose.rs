@@ -11,7 +11,7 @@ use crate::builder::{BuildError, Template, Win};
 use crate::chain::{Block, BlockId, Epoch, Hash, Metadata, MinerKey, PlotId, bls, plot_key};
 use crate::chain_pool::PoolError;
 use crate::consensus::{Engine, reveal_message};
-use crate::miner::work::{MinerProof, MinerSigned, SignWork, Work};
+use crate::miner::work::{MinerProof, MinerSigned, Pause, SignWork, Work};
 use crate::network::message::{Gossip, ProofSubmission};
 use crate::state::{Ledger, PlotStatus};
 use crate::store::{Database, StoreError};
@@ -30,9 +30,9 @@ pub(super) struct Waiting {
 /// Why a proof is not taken.
 #[derive(Debug, Error)]
 pub enum ProofRefusal {
-    /// Nothing can be won until the chain is caught up with.
-    #[error("the node is catching up")]
-    Behind,
+    /// Nothing can be won now: later it may be taken.
+    #[error(transparent)]
+    Pause(#[from] Pause),
     /// Not the epoch that the clock shows.
     #[error("epoch {found} is over or has not begun, the clock is in epoch {now}")]
     Epoch {
@@ -75,6 +75,14 @@ pub enum ProofRefusal {
     Store(#[from] StoreError),
 }
 
+impl ProofRefusal {
+    /// Whether the same may be taken a little later: no fault of the proof.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        matches!(self, Self::Pause(_) | Self::Store(_))
+    }
+}
+
 /// Why a signature is not taken.
 #[derive(Debug, Error)]
 pub enum SignRefusal {
@@ -103,8 +111,8 @@ impl<D: Database> Participant<D> {
     /// # Errors
     /// If it cannot win.
     pub fn submit_proof(&mut self, proof: MinerProof, now_ms: u64) -> Result<(), ProofRefusal> {
-        if !self.may_mine() {
-            return Err(ProofRefusal::Behind);
+        if let Some(reason) = self.pause() {
+            return Err(reason.into());
         }
         let now = self.chain.engine().epoch_of(now_ms).unwrap_or(Epoch(0));
         if proof.epoch != now {
@@ -120,7 +128,7 @@ impl<D: Database> Participant<D> {
         if !self.rounds.keep(proof) {
             return Err(ProofRefusal::TooMany);
         }
-        self.rounds.take(submission.epoch, holder);
+        self.rounds.take(submission.epoch, Hash(challenge.0), holder);
         self.counters.submitted += 1;
         self.effects.push(Effect::Publish(Gossip::Submission(Box::new(submission))));
         self.propose(now_ms).map_err(ProofRefusal::Store)
@@ -138,7 +146,7 @@ impl<D: Database> Participant<D> {
             return Err(ProofRefusal::Challenge { epoch: *epoch });
         }
         let holder = Holder { score: score(&claim.challenge, &proof.leaf), miner_key: *miner_key };
-        if !self.rounds.would_rank(*epoch, &holder) {
+        if !self.rounds.would_rank(*epoch, Hash(claim.challenge.0), &holder) {
             return Err(ProofRefusal::Outranked);
         }
         let parameters = self.chain.parameters();
@@ -190,19 +198,22 @@ impl<D: Database> Participant<D> {
         if self.chain.tip().epoch >= epoch || !self.may_mine() {
             return Ok(());
         }
-        for proof in self.rounds.due(epoch, now_ms).into_iter().cloned().collect::<Vec<_>>() {
-            let MinerProof { epoch, miner_key, proof, reveal, payout } = proof;
-            self.rounds.asked(epoch, miner_key);
+        let parent = self.chain.tip().id;
+        let challenge = Hash(self.chain.engine().claim(self.chain.tip(), epoch).challenge.0);
+        let due: Vec<_> = self.rounds.due(epoch, challenge, parent, now_ms).into_iter().cloned().collect();
+        for MinerProof { epoch, miner_key, proof, reveal, payout } in due {
             let win = Win { epoch, timestamp_ms: now_ms, miner_key, proof, reveal };
             let template = match self.with_pool(|pool, chain| pool.template(chain, &win, &payout))? {
                 Ok(template) => template,
                 Err(reason) => {
                     tracing::warn!(epoch = epoch.0, %miner_key, %reason, "no block can be built of a winning proof");
+                    self.rounds.unbuilt(epoch, miner_key, parent);
                     continue;
                 }
             };
+            self.rounds.asked(epoch, miner_key);
             let expires_ms = self.rounds.start_ms(Epoch(epoch.0 + 1)).unwrap_or(u64::MAX);
-            let work = SignWork { header: template.header.clone(), expires_ms };
+            let work = SignWork::new(&template, expires_ms);
             self.templates.retain(|waiting| waiting.epoch >= epoch);
             if self.templates.len() < MAX_TEMPLATES {
                 self.templates.push(Waiting { epoch, miner_key, template });
@@ -216,8 +227,7 @@ impl<D: Database> Participant<D> {
     pub(super) fn unsigned(&self, epoch: Epoch) -> impl Iterator<Item = Work> {
         let expires_ms = self.rounds.start_ms(Epoch(epoch.0 + 1)).unwrap_or(u64::MAX);
         let waiting = self.templates.iter().filter(move |waiting| waiting.epoch == epoch);
-        waiting
-            .map(move |waiting| Work::Sign(Box::new(SignWork { header: waiting.template.header.clone(), expires_ms })))
+        waiting.map(move |waiting| Work::Sign(Box::new(SignWork::new(&waiting.template, expires_ms))))
     }
 
     /// Takes a signature that was asked for: the block is complete, and goes the way of all blocks before it is told.

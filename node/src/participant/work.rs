@@ -4,14 +4,14 @@ use super::Participant;
 use crate::chain::{BlockId, Epoch, Hash, Height};
 use crate::consensus::beacon::group;
 use crate::consensus::{Engine, Lineage};
-use crate::miner::work::{ChainWork, EpochChallenge, EpochWork, GroupWork, PlotState, ResultWork, Work};
+use crate::miner::work::{ChainWork, EpochChallenge, EpochWork, GroupWork, Pause, PlotState, ResultWork, Work};
 use crate::state::{Ledger, PlotStatus};
 use crate::store::{Database, StoreError};
 
 /// What was told last.
 #[derive(Debug, Default)]
 pub(super) struct Told {
-    paused: bool,
+    paused: Option<Pause>,
     /// Group and what it draws from: of the current group and the one after it.
     groups: [Option<(u64, Hash)>; 2],
     epoch: Option<(Epoch, BlockId)>,
@@ -22,34 +22,42 @@ impl<D: Database> Participant<D> {
     /// Whether blocks of this node's miners would stand on the chain that the network follows.
     #[must_use]
     pub fn may_mine(&self) -> bool {
-        !self.is_behind() && (self.options.mine_alone || self.peers.ready().next().is_some())
+        self.pause().is_none()
+    }
+
+    /// Why they would not.
+    pub(super) fn pause(&self) -> Option<Pause> {
+        if self.is_behind() {
+            return Some(Pause::Behind);
+        }
+        (!self.options.mine_alone && self.peers.ready().next().is_none()).then_some(Pause::NoPeers)
     }
 
     /// What a miner that has just come is told.
     #[must_use]
     pub fn work(&self, now_ms: u64) -> Vec<Work> {
         let mut work = vec![Work::Chain(self.chain_work(now_ms))];
-        if !self.may_mine() {
-            work.push(Work::Pause);
+        if let Some(reason) = self.pause() {
+            work.push(Work::Pause(reason));
             return work;
         }
         let now = self.epoch_at(now_ms);
         work.extend(self.known_groups(now).map(|(number, _)| self.group_work(number)));
-        work.extend(self.epoch_work(now));
+        work.extend(self.epoch_work(now, now_ms));
         work.extend(self.unsigned(now));
         work
     }
 
     /// Tells what is new since the last time.
     pub(super) fn tell_miners(&mut self, now_ms: u64) -> Result<(), StoreError> {
-        if !self.may_mine() {
-            if !std::mem::replace(&mut self.told.paused, true) {
-                self.told = Told { paused: true, result: self.told.result, ..Told::default() };
-                self.say(Work::Pause);
+        if let Some(reason) = self.pause() {
+            if self.told.paused != Some(reason) {
+                self.told = Told { paused: Some(reason), result: self.told.result, ..Told::default() };
+                self.say(Work::Pause(reason));
             }
             return Ok(());
         }
-        self.told.paused = false;
+        self.told.paused = None;
         let Some(now) = self.chain.engine().epoch_of(now_ms) else { return Ok(()) };
         let groups: Vec<_> = self.known_groups(now).collect();
         for known in groups {
@@ -63,7 +71,7 @@ impl<D: Database> Participant<D> {
         let here = (now, self.chain.tip().id);
         if self.told.epoch != Some(here) {
             self.told.epoch = Some(here);
-            self.epoch_work(now).into_iter().for_each(|work| self.say(work));
+            self.epoch_work(now, now_ms).into_iter().for_each(|work| self.say(work));
         }
         Ok(())
     }
@@ -161,7 +169,7 @@ impl<D: Database> Participant<D> {
     }
 
     /// What wins an epoch, unless it has a block.
-    fn epoch_work(&self, epoch: Epoch) -> Option<Work> {
+    fn epoch_work(&self, epoch: Epoch, now_ms: u64) -> Option<Work> {
         let tip: &Lineage = self.chain.tip();
         if epoch <= tip.epoch {
             return None;
@@ -175,6 +183,7 @@ impl<D: Database> Participant<D> {
             parent: tip.id,
             height: tip.height.next(),
             closes_ms: self.rounds.closes_ms(epoch)?,
+            time_ms: now_ms,
         }))
     }
 

@@ -37,6 +37,8 @@ pub trait Backend: Clone + Send + Sync + 'static {
 pub enum Denied {
     /// It is the miner's fault, or too late: the reason.
     Refused(String),
+    /// The same may be taken later: the reason.
+    NotNow(String),
     /// The chain's store failed.
     Store(StoreError),
 }

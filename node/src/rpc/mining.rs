@@ -100,6 +100,7 @@ pub(super) async fn submit_proof<B: Backend>(
     match shared.ask(submit).await? {
         Ok(()) => Ok(Json(Taken { taken: true })),
         Err(Denied::Store(error)) => Err(error.into()),
+        Err(Denied::NotNow(reason)) => Err(RpcError::busy(reason)),
         Err(Denied::Refused(reason)) => Err(RpcError::refused("refused_proof", reason)),
     }
 }
@@ -118,6 +119,7 @@ pub(super) async fn submit_block<B: Backend>(
     match shared.ask(submit).await? {
         Ok(id) => Ok(Json(Made { id })),
         Err(Denied::Store(error)) => Err(error.into()),
+        Err(Denied::NotNow(reason)) => Err(RpcError::busy(reason)),
         Err(Denied::Refused(reason)) => Err(RpcError::refused("refused_signature", reason)),
     }
 }

@@ -76,6 +76,7 @@ impl<D: Database + 'static> Node for Participant<D> {
     fn submit_proof(&mut self, proof: MinerProof, now_ms: u64) -> Result<(), Denied> {
         Participant::submit_proof(self, proof, now_ms).map_err(|refusal| match refusal {
             ProofRefusal::Store(error) => Denied::Store(error),
+            refusal if refusal.passes() => Denied::NotNow(refusal.to_string()),
             refusal => Denied::Refused(refusal.to_string()),
         })
     }

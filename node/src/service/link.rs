@@ -12,7 +12,7 @@ use crate::mempool::StateView;
 use crate::miner::io::LinkError;
 use crate::miner::work::{MinerProof, MinerSigned, PlotState, Work};
 use crate::miner::{Link, Stop};
-use crate::participant::{Participant, ProofRefusal, SignRefusal};
+use crate::participant::{Participant, SignRefusal};
 use crate::store::Database;
 
 /// How soon a request to stop is seen while the node says nothing.
@@ -75,7 +75,7 @@ impl<D: Database + 'static> Link for LocalLink<D> {
     fn submit_proof(&self, proof: &MinerProof) -> Result<(), LinkError> {
         let proof = proof.clone();
         self.ask(move |participant, now_ms| match participant.submit_proof(proof, now_ms) {
-            Err(ProofRefusal::Store(error)) => Err(LinkError::Unreachable(error.to_string())),
+            Err(error) if error.passes() => Err(LinkError::Unreachable(error.to_string())),
             result => result.map_err(refused),
         })
     }

@@ -4,7 +4,7 @@ use spacetime_node::chain::Hash;
 use spacetime_node::miner::MinerInput;
 use spacetime_node::miner::io::LinkError;
 use spacetime_node::miner::window::{Missed, Outcome};
-use spacetime_node::miner::work::{ResultWork, Work};
+use spacetime_node::miner::work::{Pause, ResultWork, Work};
 
 use crate::world::{EASY, HOPELESS, World, chain, epoch, group, key, plot, result, start};
 
@@ -219,9 +219,20 @@ fn not_synced() {
     check(
         |world| {
             world.say(group(0, 1));
-            world.say(Work::Pause);
+            world.say(Work::Pause(Pause::Behind));
         },
         (Outcome::Missed, Some(Missed::NotSynced)),
+    );
+}
+
+#[test]
+fn no_peers() {
+    check(
+        |world| {
+            world.say(group(0, 1));
+            world.say(Work::Pause(Pause::NoPeers));
+        },
+        (Outcome::Missed, Some(Missed::NoPeers)),
     );
 }
 
@@ -229,7 +240,7 @@ fn not_synced() {
 fn a_pause_ends_with_the_next_group() {
     check(
         |world| {
-            world.say(Work::Pause);
+            world.say(Work::Pause(Pause::NoPeers));
             told(world, EASY);
         },
         (Outcome::Submitted, None),
@@ -252,6 +263,21 @@ fn no_link() {
         },
         (Outcome::Submitted, None),
     );
+}
+
+#[test]
+fn the_clocks_are_compared_each_epoch() {
+    let mut world = World::new(vec![plot(1, 1)]);
+    assert!(!world.miner.clocks_differ());
+    world.run_to(start(4) + 249);
+    world.say(epoch(0, 4, EASY));
+    assert!(!world.miner.clocks_differ());
+    world.run_to(start(5) + 250);
+    world.say(epoch(0, 5, EASY));
+    assert!(world.miner.clocks_differ(), "it has drifted since the miner connected");
+    world.run_to(start(6));
+    world.say(epoch(0, 6, EASY));
+    assert!(!world.miner.clocks_differ());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -178,14 +178,20 @@ impl Mining {
         self.node.say(Work::Chain(self.chain()));
         let challenges = (0..4).map(known).collect();
         self.node.say(Work::Group(GroupWork { group: 0, column: column(0, 0), challenges, target: EASY }));
+        self.say_epoch(0);
+    }
+
+    /// Epoch 0 on one of several branches.
+    fn say_epoch(&self, branch: u8) {
         self.node.say(Work::Epoch(EpochWork {
             epoch: spacetime_node::chain::Epoch(0),
-            challenge: challenge(0, 0),
-            column: column(0, 0),
+            challenge: challenge(branch, 0),
+            column: column(branch, 0),
             target: EASY,
             parent: BlockId([0; 32]),
             height: Height(1),
             closes_ms: self.began_ms + EPOCH_MS * 9 / 10,
+            time_ms: now_ms(),
         }));
     }
 
@@ -302,6 +308,27 @@ fn a_disk_that_hangs_does_not_keep_it_from_stopping() {
     mining.stop.set();
     mining.end().expect("it was asked to");
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    stuck.set();
+}
+
+#[test]
+fn a_proof_that_hangs_holds_up_no_other() {
+    let ((began, begins), stuck) = (mpsc::channel(), Stop::new());
+    let (began, disk) = (Mutex::new(Some(began)), stuck.clone());
+    let field = Acting::new(move |call| {
+        let first = began.lock().unwrap().take_if(|_| call == "prove");
+        if let Some(began) = first {
+            began.send(()).unwrap();
+            while !disk.wait(PATIENCE) {}
+        }
+    });
+    let mining = Mining::begin(field, None);
+    mining.say_all();
+    begins.recv_timeout(PATIENCE).expect("a proof begins");
+    // The chain moves to another challenge, whose leaf lies on a disk that answers.
+    mining.say_epoch(1);
+    let proof = mining.node.wait("a proof", |heard| heard.proofs.first().cloned());
+    assert_eq!(proof.proof.challenge, challenge(1, 0).0);
     stuck.set();
 }
 

@@ -3,8 +3,9 @@
 use proptest::prelude::*;
 use spacetime_kernels::{Score, Target};
 use spacetime_node::chain::bls::{self, PublicKey};
-use spacetime_node::chain::{BlockId, Epoch, Hash, Header, Height, MinerSignature, PlotId};
-use spacetime_node::miner::work::{SignWork, Work};
+use spacetime_node::chain::{Address, Amount, BlockId, Epoch, Hash, Header, Height, MinerSignature, PlotId};
+use spacetime_node::miner::io::LinkError;
+use spacetime_node::miner::work::{CoinbaseProof, SignWork, Work};
 
 use crate::world::{EASY, EPOCH_MS, World, epoch, group, key, plot, start};
 
@@ -116,6 +117,34 @@ fn a_header_with_any_other_field_is_refused() {
 }
 
 #[test]
+fn a_block_that_pays_another_is_not_signed() {
+    let mut world = submitted();
+    let (honest, theirs) = (world.template(), world.template_paying(Address([9; 20])));
+    ask(&mut world, theirs.clone());
+    // Nor is it where the coinbase that is shown is not the block's.
+    ask(&mut world, SignWork { coinbase: honest.coinbase.clone(), ..theirs });
+    let change = |change: fn(&mut CoinbaseProof)| {
+        let mut asked = honest.clone();
+        change(&mut asked.coinbase);
+        asked
+    };
+    ask(&mut world, change(|coinbase| coinbase.claimable = Amount(49)));
+    ask(&mut world, change(|coinbase| coinbase.transactions = 3));
+    ask(&mut world, change(|coinbase| coinbase.transactions = 0));
+    ask(&mut world, change(|coinbase| coinbase.path.push(Hash::ZERO)));
+    ask(&mut world, change(|coinbase| coinbase.path[0] = Hash::ZERO));
+    assert!(world.signed.is_empty());
+    let mut refused = submitted();
+    let asked = refused.template_paying(Address([9; 20]));
+    ask(&mut refused, asked);
+    refused.run_to(start(6));
+    let why = refused.line(4).detail.clone().expect("a reason");
+    assert!(why.contains(&format!("pays 50 to {}, the payout", "09".repeat(20))), "{why}");
+    ask(&mut world, honest);
+    assert_eq!(world.signed.len(), 1, "the control");
+}
+
+#[test]
 fn an_expired_request_is_refused() {
     let mut world = submitted();
     let asked = world.template();
@@ -124,6 +153,30 @@ fn an_expired_request_is_refused() {
     assert!(world.signed.is_empty());
     ask(&mut world, SignWork { expires_ms: now + 1, ..asked });
     assert_eq!(world.signed.len(), 1);
+}
+
+#[test]
+fn a_signature_without_an_answer_is_handed_over_again() {
+    let mut world = submitted();
+    let asked = world.template();
+    let silence = || Err(LinkError::Unreachable("503".into()));
+    world.sign_answers = vec![silence(), silence()];
+    ask(&mut world, asked.clone());
+    world.run_to(world.now + 399);
+    assert_eq!(world.signed.len(), 3, "until it is taken");
+    assert!(world.signed.iter().all(|signed| *signed == world.signed[0]));
+    // Not where the node has said no, nor when it is too late.
+    let mut refused = submitted();
+    refused.sign_answers = vec![Err(LinkError::Refused("another".into()))];
+    ask(&mut refused, asked.clone());
+    refused.run_to(refused.now + 399);
+    assert_eq!(refused.signed.len(), 1);
+    let mut late = submitted();
+    late.sign_answers = vec![silence(); 100];
+    let expires_ms = late.now + 200;
+    ask(&mut late, SignWork { expires_ms, ..asked });
+    late.run_to(late.now + 399);
+    assert_eq!(late.signed.len(), 2);
 }
 
 #[test]

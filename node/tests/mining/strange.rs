@@ -8,7 +8,9 @@ use spacetime_node::chain::{Address, BlockId, Epoch, Hash, Height};
 use spacetime_node::miner::farm::{FarmView, Field, Leaf, SweepEnd, SweepReport};
 use spacetime_node::miner::io::{LinkError, SweepId};
 use spacetime_node::miner::record::MemoryRecord;
-use spacetime_node::miner::work::{ChainWork, EpochChallenge, EpochWork, GroupWork, PlotState, ResultWork, Work};
+use spacetime_node::miner::work::{
+    ChainWork, EpochChallenge, EpochWork, GroupWork, Pause, PlotState, ResultWork, Work,
+};
 use spacetime_node::miner::{Miner, MinerEffect, MinerInput, MinerOptions, Registration};
 use spacetime_node::testing::MemoryField;
 
@@ -39,14 +41,14 @@ fn work() -> impl Strategy<Value = Work> {
     let of_epoch = (number(), hash(), 0_u32..100, hash(), number(), number()).prop_map(
         |(epoch, challenge, column, target, height, closes_ms)| {
             let (epoch, height, parent) = (Epoch(epoch), Height(height), BlockId([0; 32]));
-            Work::Epoch(EpochWork { epoch, challenge, column, target, parent, height, closes_ms })
+            Work::Epoch(EpochWork { epoch, challenge, column, target, parent, height, closes_ms, time_ms: closes_ms })
         },
     );
     let of_result = (number(), prop::option::of(hash()), any::<bool>()).prop_map(|(epoch, best, ours)| {
         let block = Some((BlockId([1; 32]), key(if ours { 1 } else { 3 })));
         Work::Result(ResultWork { epoch: Epoch(epoch), best, block })
     });
-    prop_oneof![1 => of_chain, 3 => of_group, 4 => of_epoch, 2 => of_result, 1 => Just(Work::Pause)]
+    prop_oneof![1 => of_chain, 3 => of_group, 4 => of_epoch, 2 => of_result, 1 => Just(Work::Pause(Pause::Behind))]
 }
 
 #[derive(Clone, Debug)]
@@ -92,7 +94,9 @@ fn done(effect: MinerEffect, field: &MemoryField, well: bool) -> Option<MinerInp
             challenge: Hash(proof.proof.challenge),
             result: if well { Ok(()) } else { Err(LinkError::Unreachable("no".into())) },
         },
-        MinerEffect::Signed(signed) => MinerInput::SignResult { epoch: signed.epoch, result: Err(no()) },
+        MinerEffect::Signed(signed) => {
+            MinerInput::SignResult { epoch: signed.epoch, miner_key: signed.miner_key, result: Err(no()) }
+        }
         MinerEffect::QueryPlot { plot_key } => {
             let mix = Some(Hash([1; 32]));
             let pending = PlotState::Pending { registered: Height(1), mix, until: Height(u64::MAX) };

@@ -6,8 +6,8 @@ use spacetime_kernels::tagged_hash;
 use spacetime_node::builder::Payout;
 use spacetime_node::chain::bls::SecretKey;
 use spacetime_node::chain::{
-    Address, BlockId, Epoch, HEADER_VERSION, Hash, Header, Height, MinerKey, MinerSignature, PlotId, Transaction,
-    proof_id,
+    Address, Amount, BlockId, Epoch, HEADER_VERSION, Hash, Header, Height, MinerKey, MinerSignature, Payload, PlotId,
+    Signatures, Transaction, proof_id,
 };
 use spacetime_node::consensus::{Fees, Parameters};
 use spacetime_node::miner::farm::{FarmView, Field, PlotInfo, SweepEnd, SweepReport};
@@ -15,7 +15,8 @@ use spacetime_node::miner::io::{LinkError, OpeningsOrder, SweepId, SweepOrder};
 use spacetime_node::miner::record::MemoryRecord;
 use spacetime_node::miner::window::WindowLine;
 use spacetime_node::miner::work::{
-    ChainWork, EpochChallenge, EpochWork, GroupWork, MinerProof, MinerSigned, PlotState, ResultWork, SignWork, Work,
+    ChainWork, CoinbaseProof, EpochChallenge, EpochWork, GroupWork, MinerProof, MinerSigned, PlotState, ResultWork,
+    SignWork, Work,
 };
 use spacetime_node::miner::{Miner, MinerEffect, MinerInput, MinerOptions, Registration};
 use spacetime_node::testing::{MemoryField, MemoryPlot};
@@ -75,7 +76,22 @@ pub(crate) fn epoch(branch: u8, epoch: u64, target: Hash) -> Work {
         parent: BlockId([branch; 32]),
         height: Height(epoch + 1),
         closes_ms: start(epoch) + WINDOW_MS,
+        time_ms: start(epoch),
     })
+}
+
+/// A coinbase, and a transaction after it, that pays all to an address.
+fn coinbase(address: Address, height: Height, miner_key: MinerKey) -> CoinbaseProof {
+    let claimable = Amount(50);
+    let coinbase = Payout::all_to(address).coinbase(height, miner_key, claimable);
+    let transaction = |nonce| Transaction {
+        sender: None,
+        nonce,
+        fee: Amount::ZERO,
+        payload: Payload::Coinbase(coinbase.clone()),
+        signatures: Signatures::default(),
+    };
+    CoinbaseProof::new(&[transaction(0), transaction(1)], claimable)
 }
 
 pub(crate) fn result(epoch: u64, block: Option<MinerKey>) -> Work {
@@ -93,6 +109,8 @@ pub(crate) struct World {
     pub(crate) prove_ms: u64,
     /// What the node says to the next proofs; it takes all beyond them.
     pub(crate) answers: Vec<Result<(), LinkError>>,
+    /// As much of signatures.
+    pub(crate) sign_answers: Vec<Result<(), LinkError>>,
     /// When the node's answers come.
     pub(crate) answer_ms: u64,
     pending: BTreeMap<(u64, u64), MinerInput>,
@@ -182,6 +200,7 @@ impl World {
             sweep_ms: 10,
             prove_ms: 5,
             answers: Vec::new(),
+            sign_answers: Vec::new(),
             answer_ms: 1,
             pending: BTreeMap::new(),
             number: 0,
@@ -321,7 +340,12 @@ impl World {
                 self.submitted.push((self.now, *proof));
                 self.later(self.answer_ms, MinerInput::SubmitResult { epoch, challenge, result: answer });
             }
-            MinerEffect::Signed(signed) => self.signed.push(signed),
+            MinerEffect::Signed(signed) => {
+                self.signed.push(signed);
+                let result = if self.sign_answers.is_empty() { Ok(()) } else { self.sign_answers.remove(0) };
+                let (epoch, miner_key) = (signed.epoch, signed.miner_key);
+                self.later(self.answer_ms, MinerInput::SignResult { epoch, miner_key, result });
+            }
             MinerEffect::Window(line) => self.lines.push((self.now, *line)),
             MinerEffect::PausePlotting(pause) => self.pauses.push((self.now, pause)),
             MinerEffect::OtherChain { .. } => self.other_chain = true,
@@ -352,9 +376,15 @@ impl World {
 
     /// The header of a block for the last proof that was submitted, as an honest node asks it to be signed.
     pub(crate) fn template(&self) -> SignWork {
+        self.template_paying(Address([1; 20]))
+    }
+
+    /// One that pays an address.
+    pub(crate) fn template_paying(&self, address: Address) -> SignWork {
         let (_, proof) = self.submitted.last().expect("a proof was submitted");
         let plot = self.field.look_for(proof.proof.root);
         let score = spacetime_kernels::score(&spacetime_kernels::Challenge(proof.proof.challenge), &proof.proof.leaf);
+        let coinbase = coinbase(address, Height(proof.epoch.0 + 1), proof.miner_key);
         let header = Header {
             version: HEADER_VERSION,
             height: Height(proof.epoch.0 + 1),
@@ -367,13 +397,13 @@ impl World {
             plot_root: plot.root,
             score,
             proof_id: proof_id(&proof.proof),
-            transaction_root: Hash([1; 32]),
+            transaction_root: coinbase.root().expect("it has a path"),
             state_root: Hash([2; 32]),
             extension: Hash::ZERO,
             reveal: proof.reveal,
             signature: MinerSignature::ZERO,
         };
-        SignWork { header, expires_ms: start(proof.epoch.0) + EPOCH_MS }
+        SignWork { header, coinbase, expires_ms: start(proof.epoch.0) + EPOCH_MS }
     }
 
     /// The line of an epoch, of which there is exactly one.

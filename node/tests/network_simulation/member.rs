@@ -295,13 +295,16 @@ fn act(
         }
         MinerEffect::Submit(proof) => {
             let (epoch, challenge) = (proof.epoch, spacetime_node::chain::Hash(proof.proof.challenge));
-            let result = participant.submit_proof(*proof, now_ms).map_err(|error| refused(&error));
+            let result = participant.submit_proof(*proof, now_ms).map_err(|error| match error.passes() {
+                true => LinkError::Unreachable(error.to_string()),
+                false => refused(&error),
+            });
             MinerInput::SubmitResult { epoch, challenge, result }
         }
         MinerEffect::Signed(signed) => {
-            let epoch = signed.epoch;
+            let (epoch, miner_key) = (signed.epoch, signed.miner_key);
             let result = participant.submit_signature(signed, now_ms).map(|_| ()).map_err(|error| refused(&error));
-            MinerInput::SignResult { epoch, result }
+            MinerInput::SignResult { epoch, miner_key, result }
         }
         MinerEffect::QueryPlot { plot_key } => {
             let result = participant.plot_state(plot_key).map_err(|error| refused(&error));

@@ -181,7 +181,10 @@ impl Node for Fake {
 
     fn submit_proof(&mut self, proof: MinerProof, _: u64) -> Result<(), Denied> {
         if self.behind {
-            return Err(Denied::Refused("the node is catching up".to_owned()));
+            return Err(Denied::NotNow("the node is catching up".to_owned()));
+        }
+        if proof.epoch.0 == 99 {
+            return Err(Denied::Refused("epoch 99 has not begun".to_owned()));
         }
         self.proofs.push(proof);
         Ok(())

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use spacetime_node::builder::Payout;
 use spacetime_node::chain::{Epoch, Hash, Height, MinerKey, MinerSignature};
-use spacetime_node::miner::work::{MinerProof, MinerSigned, ResultWork, Work};
+use spacetime_node::miner::work::{MinerProof, MinerSigned, Pause, ResultWork, Work};
 use spacetime_node::rpc::{Hooks, RpcOptions};
 use spacetime_node::testing::Fabric;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -58,13 +58,13 @@ impl Follower {
 #[tokio::test]
 async fn a_miner_is_told_what_there_is_and_then_what_happens() {
     let served = Served::start(&Fabric::default(), options()).await;
-    served.node.node().work = vec![Work::Pause, result(1)];
+    served.node.node().work = vec![Work::Pause(Pause::Behind), result(1)];
     let mut follower = Follower::start(&served).await;
     follower.wait_for(&result(1)).await;
     assert!(follower.text.contains("content-type: text/event-stream"), "{}", follower.text);
     served.node.told.send(result(2)).unwrap();
     follower.wait_for(&result(2)).await;
-    assert_eq!(follower.told(), [Work::Pause, result(1), result(2)]);
+    assert_eq!(follower.told(), [Work::Pause(Pause::Behind), result(1), result(2)]);
 }
 
 #[tokio::test]
@@ -92,18 +92,18 @@ async fn so_many_miners_and_no_more() {
     let mut few = options();
     few.config.streams = 2;
     let served = Served::start(&Fabric::default(), few).await;
-    served.node.node().work = vec![Work::Pause];
+    served.node.node().work = vec![Work::Pause(Pause::Behind)];
     let mut first = Follower::start(&served).await;
     let mut second = Follower::start(&served).await;
-    first.wait_for(&Work::Pause).await;
-    second.wait_for(&Work::Pause).await;
+    first.wait_for(&Work::Pause(Pause::Behind)).await;
+    second.wait_for(&Work::Pause(Pause::Behind)).await;
     assert_eq!(served.get("/rpc/farm").await.expect(200), json!({ "followers": 2, "own": null }));
     served.get("/rpc/work").await.refused(503, "busy", "as many miners");
     drop(first);
     // The place is given back as soon as the server sees that nobody reads.
     let again = async {
         loop {
-            served.node.told.send(Work::Pause).unwrap();
+            served.node.told.send(Work::Pause(Pause::Behind)).unwrap();
             let mut third = Follower::start(&served).await;
             if third.read_until(|text| text.contains("\r\n\r\n")).await && third.text.contains("200 OK") {
                 break;
@@ -117,9 +117,9 @@ async fn so_many_miners_and_no_more() {
 #[tokio::test]
 async fn a_stream_ends_with_the_server() {
     let served = Served::start(&Fabric::default(), options()).await;
-    served.node.node().work = vec![Work::Pause];
+    served.node.node().work = vec![Work::Pause(Pause::Behind)];
     let mut follower = Follower::start(&served).await;
-    follower.wait_for(&Work::Pause).await;
+    follower.wait_for(&Work::Pause(Pause::Behind)).await;
     let address = served.address();
     let Served { server, .. } = served;
     tokio::time::timeout(Duration::from_secs(5), server.stop()).await.expect("it stops in time");
@@ -146,8 +146,11 @@ async fn proofs_go_to_the_node() {
     let body = serde_json::to_string(&proof()).unwrap();
     assert_eq!(served.post("/rpc/submitProof", &body).await.expect(200), json!({ "taken": true }));
     assert_eq!(served.node.node().proofs, [proof()]);
+    let later = serde_json::to_string(&MinerProof { epoch: Epoch(99), ..proof() }).unwrap();
+    served.post("/rpc/submitProof", &later).await.refused(422, "refused_proof", "has not begun");
+    // What passes is no refusal.
     served.node.node().behind = true;
-    served.post("/rpc/submitProof", &body).await.refused(422, "refused_proof", "catching up");
+    served.post("/rpc/submitProof", &body).await.refused(503, "busy", "catching up");
     let mut bad: Value = serde_json::from_str(&body).unwrap();
     bad["miner_key"] = json!("00");
     served.post("/rpc/submitProof", &bad.to_string()).await.refused(400, "bad_request", "96 hex digits");

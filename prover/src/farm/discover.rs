@@ -9,7 +9,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::farm::plot::FarmPlot;
-use crate::plot::PlotError;
+use crate::plot::{Plot, PlotError};
 
 /// Most plots in one farm, and most paths that it remembers as refused: each
 /// plot holds two open files, and few systems let a process have more than these.
@@ -116,7 +116,7 @@ impl Found {
         }
         let plot = match known.get(path) {
             Some(plot) if plot.is_unchanged() => Arc::clone(plot),
-            _ => match FarmPlot::open(path) {
+            _ => match Plot::open(path).and_then(FarmPlot::new) {
                 Ok(plot) => Arc::new(plot),
                 Err(error) => return self.refuse(path, error.into()),
             },

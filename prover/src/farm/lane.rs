@@ -1,6 +1,6 @@
 //! The plan of one disk: which reads come next, and how much fits the deadline.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -45,6 +45,18 @@ struct Progress {
     blocks: usize,
 }
 
+/// Reads that are waited for.
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Readers that wait for the disk: for a permit, or for a read.
+    readers: usize,
+    /// Plots by their place in the sweep, one for each read in flight.
+    reading: Vec<usize>,
+    /// When the first of them began to wait, or a read was finished since.
+    since: Option<Instant>,
+    given_up: bool,
+}
+
 #[derive(Debug)]
 struct Plan {
     /// Plots by their place in the sweep, each with the reads left.
@@ -61,6 +73,7 @@ pub(crate) struct Lane {
     pub(crate) free: (Sender<Buffer>, Receiver<Buffer>),
     probe_blocks: usize,
     plan: Mutex<Plan>,
+    waiting: Mutex<Waiting>,
 }
 
 /// The plan of a plot was changed to so many rows.
@@ -86,7 +99,7 @@ impl Lane {
             Pace::Until(deadline) => Some((deadline, random)),
         };
         let plan = Mutex::new(Plan { queue, deciding, progress: None });
-        Self { disk, free, probe_blocks: PROBE_BLOCKS_PER_READ * queue_depth, plan }
+        Self { disk, free, probe_blocks: PROBE_BLOCKS_PER_READ * queue_depth, plan, waiting: Mutex::default() }
     }
 
     /// Buffers that go round in it.
@@ -117,6 +130,48 @@ impl Lane {
             plan.queue.pop_front();
         }
         (None, replanned)
+    }
+
+    /// A reader waits for the disk from now on.
+    pub(crate) fn begin_waiting(&self, now: Instant) {
+        let mut waiting = lock(&self.waiting);
+        waiting.readers += 1;
+        waiting.since.get_or_insert(now);
+    }
+
+    /// It waits for a read of a plot.
+    pub(crate) fn begin_read(&self, plot: usize) {
+        lock(&self.waiting).reading.push(plot);
+    }
+
+    /// It waits no longer: for a read of that plot if it got so far.
+    pub(crate) fn end_waiting(&self, plot: Option<usize>, now: Instant) {
+        let mut waiting = lock(&self.waiting);
+        waiting.readers -= 1;
+        if let Some(place) = plot.and_then(|plot| waiting.reading.iter().position(|reading| *reading == plot)) {
+            waiting.reading.swap_remove(place);
+        }
+        waiting.since = (waiting.readers > 0).then_some(now);
+    }
+
+    /// Since when the disk has kept readers waiting and finished nothing; `None` if it keeps nobody waiting.
+    pub(crate) fn waiting_since(&self) -> Option<Instant> {
+        let waiting = lock(&self.waiting);
+        waiting.since.filter(|_| !waiting.given_up)
+    }
+
+    pub(crate) fn is_given_up(&self) -> bool {
+        lock(&self.waiting).given_up
+    }
+
+    /// Nobody waits for the disk any more. Returns the plots of which something is missing.
+    pub(crate) fn give_up(&self) -> BTreeSet<usize> {
+        self.disk.give_up();
+        let mut waiting = lock(&self.waiting);
+        waiting.given_up = true;
+        let queue = std::mem::take(&mut lock(&self.plan).queue);
+        let unread = queue.into_iter().filter(|(_, blocks)| blocks.rows_left() > 0).map(|(plot, _)| plot);
+        unread.chain(waiting.reading.iter().copied()).collect()
     }
 
     /// A block was read.

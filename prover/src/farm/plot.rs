@@ -24,11 +24,10 @@ pub struct FarmPlot {
 }
 
 impl FarmPlot {
-    /// Opens the complete plot at `path`.
-    pub(crate) fn open(path: &Path) -> Result<Self, PlotError> {
-        let plot = Plot::open(path)?;
+    /// Takes in a complete plot.
+    pub(crate) fn new(plot: Plot) -> Result<Self, PlotError> {
         let metadata = plot.file().metadata().map_err(|source| PlotError::Io {
-            path: path.to_owned(),
+            path: plot.path().to_owned(),
             doing: "cannot read its size",
             source,
         })?;
@@ -78,6 +77,13 @@ impl FarmPlot {
     #[must_use]
     pub fn fault(&self) -> Option<Arc<PlotFault>> {
         lock(&self.fault).clone()
+    }
+
+    /// Whether its disk finished nothing for too long when it was last searched, and nothing has come back since: it
+    /// is not searched until then.
+    #[must_use]
+    pub fn disk_hangs(&self) -> bool {
+        self.disk().hangs()
     }
 
     pub(crate) fn keep_read_error(&self, error: Arc<PlotError>) {

@@ -98,10 +98,14 @@ impl Farm {
     /// A search that is not cut short finds the same whatever the number of
     /// threads, of reads in flight, and their size, and whatever bulk scorers
     /// take part. At the deadline it returns even if a disk or a bulk scorer hangs.
+    /// A disk that finishes no read for as long as [`FarmOptions::stall_limit`]
+    /// costs its own plots, and is left alone until one of its reads comes back.
     ///
     /// # Errors
     /// If an argument is out of range, or the system starts no more threads.
     /// That plots failed is no error: the report says so.
+    ///
+    /// [`FarmOptions::stall_limit`]: crate::FarmOptions::stall_limit
     pub fn search(
         &self,
         column: ColumnIndex,
@@ -144,7 +148,7 @@ impl Farm {
             return Err(SearchError::NoTarget);
         }
         let began = self.clock().now();
-        let plots = self.plots_to_search();
+        let plots = self.plots_to_search(deadline, &options.cancel);
         let mut planner = Planner { farm: self, column, deadline, options, lanes: BTreeMap::new() };
         let mut random = Random::new(options.seed);
         let mut jobs = Vec::with_capacity(plots.len());
@@ -156,6 +160,7 @@ impl Farm {
             target,
             deadline,
             stop_at_first_winner: options.stop_at_first_winner,
+            hangs: self.hangs(),
             backend: options.backend,
             clock: Arc::clone(self.clock()),
             disks: Arc::clone(self.disks()),

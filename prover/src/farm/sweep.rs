@@ -2,8 +2,9 @@
 //!
 //! Each disk has a few buffers. A reader takes a free one, reads the next block
 //! of its disk's [`Lane`] into it and hands it to the scorers, which give it
-//! back. Readers are threads of their own: when the search is over, one that
-//! hangs in a read is left behind, holding its permit, and nobody waits for it.
+//! back. Readers are threads of their own: when the search is over, or its disk
+//! is given up, one that hangs in a read is left behind, holding its permit, and
+//! nobody waits for it.
 //!
 //! Scorers are the CPU's threads and, for each bulk scorer, a thread that feeds
 //! it: it takes blocks from the same channel and hands on to the CPU what the
@@ -24,6 +25,7 @@ use spacetime_kernels::{Backend, Best, Challenge, MAX_CHALLENGES, Target};
 
 use crate::farm::blocks::Block;
 use crate::farm::buffer::Buffer;
+use crate::farm::call::Hangs;
 use crate::farm::cancel::Cancel;
 use crate::farm::clock::Clock;
 use crate::farm::disks::Disks;
@@ -101,6 +103,8 @@ pub(crate) struct Sweep {
     pub(crate) target: Option<Target>,
     pub(crate) deadline: Option<Instant>,
     pub(crate) stop_at_first_winner: bool,
+    /// How long a disk may keep readers waiting.
+    pub(crate) hangs: Hangs,
     pub(crate) backend: Backend,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) disks: Arc<dyn Disks>,
@@ -161,10 +165,14 @@ pub(crate) fn run(sweep: &Arc<Sweep>, cancel: &Cancel, queue_depth: usize, threa
         return Ok(Ended::Deadline);
     }
     let crew = Crew::start(sweep, queue_depth, threads)?;
-    let ended = select! {
-        recv(crew.ending) -> event => if event.is_ok() { Ended::FirstWinner } else { Ended::Swept },
-        recv(alarm) -> _ => Ended::Deadline,
-        recv(cancel.closed()) -> _ => Ended::Cancelled,
+    let ended = loop {
+        let next_look = sweep.clock.alarm(sweep.next_stall());
+        select! {
+            recv(crew.ending) -> event => break if event.is_ok() { Ended::FirstWinner } else { Ended::Swept },
+            recv(alarm) -> _ => break Ended::Deadline,
+            recv(cancel.closed()) -> _ => break Ended::Cancelled,
+            recv(next_look) -> _ => crew.give_up_what_stalls(),
+        }
     };
     crew.dismiss(ended);
     Ok(ended)
@@ -175,6 +183,14 @@ impl Sweep {
     pub(crate) fn is_complete(&self) -> bool {
         let complete = |tally: &Tally| tally.leaves == tally.planned || tally.error.is_some();
         self.jobs.iter().all(|job| complete(&lock(&job.tally)))
+    }
+
+    /// When the next disk is to be given up, if it finishes nothing until then.
+    fn next_stall(&self) -> Instant {
+        let now = self.clock.now();
+        let since = self.lanes.iter().filter_map(Lane::waiting_since).min();
+        // One that keeps nobody waiting may do so from now on.
+        since.map_or(now, |since| since.min(now)) + self.hangs.limit
     }
 
     fn is_late(&self) -> bool {

@@ -10,7 +10,7 @@ use spacetime_kernels::{Best, BulkError, BulkScorer, Cell, Challenge, score};
 use spacetime_prover::farm::{Scorers, SystemDisks};
 use spacetime_prover::{Farm, FarmOptions, SearchOptions, SearchReport};
 
-use crate::farming::{COLUMN, HandClock, PORTABLE, challenges};
+use crate::farming::{COLUMN, HandClock, LONG, PORTABLE, challenges};
 
 /// What a fake does wrong.
 #[derive(Clone, Debug)]
@@ -140,6 +140,7 @@ pub fn farm_with_fake(folder: &Path, clock: &Arc<HandClock>, knobs: &Arc<Knobs>)
     let options = FarmOptions {
         queue_depth: 1,
         block_bytes: 4096,
+        stall_limit: LONG,
         disks: Arc::new(SystemDisks),
         clock: Arc::clone(clock) as _,
         scorers: scorers(&[knobs]),

@@ -14,10 +14,13 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use spacetime_kernels::{Backend, Best, Challenge, ColumnIndex, score};
 use spacetime_prover::farm::{Clock, Disks, FarmPlot, SearchOptions, SystemDisks};
-use spacetime_prover::{Farm, FarmOptions, Plot, SearchReport, Strategy};
+use spacetime_prover::{Farm, FarmOptions, Plot, PlotError, SearchReport, Strategy};
 use tempfile::TempDir;
 
 use crate::common::{header, write_plot};
+
+/// Longer than any test turns its clock: disks that are slow by it are not taken for ones that hang.
+pub const LONG: Duration = Duration::from_secs(1_000_000);
 
 pub const COLUMN: ColumnIndex = ColumnIndex(3);
 
@@ -55,7 +58,13 @@ pub fn full() -> SearchOptions {
 
 /// A farm over `folder` with one read of a page in flight a disk.
 pub fn farm_with(folder: &Path, disks: Arc<dyn Disks>, clock: Arc<dyn Clock>) -> Farm {
-    let options = FarmOptions { queue_depth: 1, block_bytes: 4096, disks, clock, ..FarmOptions::default() };
+    farm_stalling(folder, LONG, disks, clock)
+}
+
+/// As [`farm_with`]: a disk is given up that finishes nothing for as long.
+pub fn farm_stalling(folder: &Path, stall_limit: Duration, disks: Arc<dyn Disks>, clock: Arc<dyn Clock>) -> Farm {
+    let options =
+        FarmOptions { queue_depth: 1, block_bytes: 4096, stall_limit, disks, clock, ..FarmOptions::default() };
     Farm::open([folder], options).expect("good options")
 }
 
@@ -104,6 +113,7 @@ thread_local! {
 pub struct HandClock {
     started: Instant,
     hands: Mutex<Hands>,
+    alarm_set: Condvar,
     /// What a CPU thread that scores takes for each block, by its own time.
     pub cpu_block_takes: Duration,
 }
@@ -113,6 +123,7 @@ struct Hands {
     passed: Duration,
     /// Dropped when their time comes, which closes the channel.
     alarms: Vec<(Instant, Sender<Instant>)>,
+    alarms_set: usize,
 }
 
 impl HandClock {
@@ -121,7 +132,7 @@ impl HandClock {
     }
 
     pub fn with_cpu(cpu_block_takes: Duration) -> Arc<Self> {
-        Arc::new(Self { started: Instant::now(), hands: Mutex::default(), cpu_block_takes })
+        Arc::new(Self { started: Instant::now(), hands: Mutex::default(), alarm_set: Condvar::new(), cpu_block_takes })
     }
 
     /// Lets time pass for the thread that calls it, and no other.
@@ -134,6 +145,18 @@ impl HandClock {
         hands.passed += by;
         let now = self.started + hands.passed;
         hands.alarms.retain(|(at, _)| *at > now);
+    }
+
+    /// Alarms that were set so far.
+    pub fn alarms_set(&self) -> usize {
+        self.hands.lock().expect("no test panics with this lock").alarms_set
+    }
+
+    /// Waits until more than so many alarms were set.
+    pub fn await_alarm(&self, before: usize) {
+        let hands = self.hands.lock().expect("no test panics with this lock");
+        let none = |hands: &mut Hands| hands.alarms_set <= before;
+        drop(self.alarm_set.wait_while(hands, none).expect("no test panics with this lock"));
     }
 
     pub fn passed(&self) -> Duration {
@@ -152,8 +175,12 @@ impl Clock for HandClock {
 
     fn alarm(&self, at: Instant) -> Receiver<Instant> {
         let (sender, receiver) = bounded(0);
-        self.hands.lock().expect("no test panics with this lock").alarms.push((at, sender));
+        let mut hands = self.hands.lock().expect("no test panics with this lock");
+        hands.alarms.push((at, sender));
+        hands.alarms_set += 1;
+        drop(hands);
         self.turn(Duration::ZERO);
+        self.alarm_set.notify_all();
         receiver
     }
 }
@@ -163,7 +190,7 @@ impl Clock for HandClock {
 pub struct OddDisks {
     /// What a read of any plot takes, by this clock.
     pub clock: Arc<HandClock>,
-    pub a_read_takes: Duration,
+    a_read_takes: Mutex<Duration>,
     faults: Mutex<HashMap<PathBuf, Fault>>,
     reads: Mutex<Vec<(PathBuf, u64)>>,
     another: Condvar,
@@ -186,7 +213,7 @@ impl OddDisks {
         let clock = Arc::clone(clock);
         Self {
             clock,
-            a_read_takes,
+            a_read_takes: Mutex::new(a_read_takes),
             faults: Mutex::default(),
             reads: Mutex::default(),
             another: Condvar::new(),
@@ -210,6 +237,11 @@ impl OddDisks {
         (told, release)
     }
 
+    /// Reads take no time any more.
+    pub fn make_fast(&self) {
+        *self.a_read_takes.lock().expect("no test panics with this lock") = Duration::ZERO;
+    }
+
     /// Waits until a read of `path` began.
     pub fn await_read(&self, path: &Path) {
         let reads = self.reads.lock().expect("no test panics with this lock");
@@ -228,6 +260,15 @@ impl Disks for OddDisks {
         if self.one_disk { 0 } else { u64::from(plot.plot().header().seed[0]) }
     }
 
+    fn open(&self, path: &Path) -> Result<Plot, PlotError> {
+        let fault = self.faults.lock().expect("no test panics with this lock").get(path).cloned();
+        if let Some(Fault::Hangs(began, released)) = fault {
+            began.send(()).expect("the test listens");
+            released.recv().expect_err("nothing is sent");
+        }
+        SystemDisks.open(path)
+    }
+
     fn read(&self, plot: &FarmPlot, buffer: &mut [u8], offset_bytes: u64) -> io::Result<()> {
         self.reads.lock().expect("no test panics with this lock").push((plot.path().to_owned(), offset_bytes));
         self.another.notify_all();
@@ -242,7 +283,7 @@ impl Disks for OddDisks {
             _ => {}
         }
         SystemDisks.read(plot, buffer, offset_bytes)?;
-        self.clock.turn(self.a_read_takes);
+        self.clock.turn(*self.a_read_takes.lock().expect("no test panics with this lock"));
         Ok(())
     }
 }

@@ -14,12 +14,12 @@ use serde_json::{Value, json};
 use spacetime_kernels::{Challenge, Score, Target, score, tagged_hash};
 use spacetime_node::chain::bls::{self, PublicKey};
 use spacetime_node::chain::{
-    Address, BlockId, Epoch, HEADER_VERSION, Hash, Header, Height, MinerKey, MinerSignature, PlotId, Transaction,
-    proof_id,
+    Address, Amount, BlockId, Epoch, HEADER_VERSION, Hash, Header, Height, MinerKey, MinerSignature, Payload, PlotId,
+    Signatures, Transaction, proof_id,
 };
 use spacetime_node::consensus::Parameters;
 use spacetime_node::miner::work::{
-    ChainWork, EpochChallenge, EpochWork, GroupWork, MinerProof, MinerSigned, ResultWork, SignWork, Work,
+    ChainWork, CoinbaseProof, EpochChallenge, EpochWork, GroupWork, MinerProof, MinerSigned, ResultWork, SignWork, Work,
 };
 use spacetime_node::testing::MemoryPlot;
 use spacetime_prover::Expected;
@@ -115,12 +115,22 @@ impl Asked {
             parent: BlockId([1; 32]),
             height: Height(1),
             closes_ms: self.began_ms + EPOCH_MS * 9 / 10,
+            time_ms: self.began_ms,
         }));
     }
 
     /// The header that an honest node makes of a proof; `state` tells one from another.
     fn header(&self, proof: &MinerProof, state: u8) -> SignWork {
         let plot_id = plot_id(proof);
+        let coinbase = proof.payout.coinbase(Height(1), proof.miner_key, Amount(50));
+        let coinbase = Transaction {
+            sender: None,
+            nonce: 0,
+            fee: Amount::ZERO,
+            payload: Payload::Coinbase(coinbase),
+            signatures: Signatures::default(),
+        };
+        let coinbase = CoinbaseProof::new(&[coinbase], Amount(50));
         let header = Header {
             version: HEADER_VERSION,
             height: Height(1),
@@ -133,13 +143,13 @@ impl Asked {
             plot_root: Hash(proof.proof.root),
             score: proof_score(proof),
             proof_id: proof_id(&proof.proof),
-            transaction_root: Hash([1; 32]),
+            transaction_root: coinbase.root().expect("it has a path"),
             state_root: Hash([state; 32]),
             extension: Hash::ZERO,
             reveal: proof.reveal,
             signature: MinerSignature::ZERO,
         };
-        SignWork { header, expires_ms: self.began_ms + EPOCH_MS }
+        SignWork { header, coinbase, expires_ms: self.began_ms + EPOCH_MS }
     }
 }
 

@@ -7,7 +7,7 @@ use spacetime_kernels::Score;
 use crate::chain::{Epoch, Hash, MinerKey, MinerSignature, PlotId};
 use crate::miner::io::ProofOrder;
 use crate::miner::window::Missed;
-use crate::miner::work::{EpochWork, MinerProof, ResultWork};
+use crate::miner::work::{EpochWork, MinerProof, MinerSigned, ResultWork};
 
 /// Most challenges of one epoch that are followed: each is another branch's.
 pub(super) const MAX_ATTEMPTS: usize = 4;
@@ -29,6 +29,8 @@ pub(super) struct EpochState {
     /// Everything that was handed to the node, so that it may ask for a signature.
     pub(super) submissions: Vec<Submission>,
     pub(super) signed: bool,
+    /// Signatures that the node has not taken yet.
+    pub(super) signatures: BTreeMap<MinerKey, Handed>,
     pub(super) signing_refused: Option<String>,
     pub(super) result: Option<ResultWork>,
     pub(super) line_given: bool,
@@ -75,6 +77,16 @@ pub(super) struct Submission {
     pub(super) reveal: MinerSignature,
 }
 
+/// A signature on its way to the node.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Handed {
+    pub(super) signed: MinerSigned,
+    /// When it is too late.
+    pub(super) expires_ms: u64,
+    /// When it is handed over again, where there was no answer.
+    pub(super) again_ms: Option<u64>,
+}
+
 impl EpochState {
     pub(super) fn new(closes_ms: u64, ends_ms: u64) -> Self {
         Self {
@@ -86,6 +98,7 @@ impl EpochState {
             attempts: Vec::new(),
             submissions: Vec::new(),
             signed: false,
+            signatures: BTreeMap::new(),
             signing_refused: None,
             result: None,
             line_given: false,

@@ -4,7 +4,8 @@ use spacetime_kernels::Score;
 use thiserror::Error;
 
 use super::epochs::{EpochState, Submission};
-use crate::chain::{Epoch, HEADER_VERSION, Hash, Height, MinerKey, MinerSignature, PlotId};
+use crate::builder::Payout;
+use crate::chain::{Coinbase, Epoch, HEADER_VERSION, Hash, Height, MinerKey, MinerSignature, Output, Payload, PlotId};
 use crate::miner::record::RecordError;
 use crate::miner::work::{ChainWork, SignWork};
 
@@ -101,6 +102,17 @@ pub(super) enum SignRefusal {
         /// The next one of the parent.
         expected: Height,
     },
+    /// The coinbase is none of the block's, or no coinbase.
+    #[error("the coinbase is not that of transaction root {0}")]
+    Coinbase(Hash),
+    /// Somebody else is paid.
+    #[error("the block pays {found}, the payout that was asked for is {expected}")]
+    Payout {
+        /// Whom the coinbase pays.
+        found: String,
+        /// Whom it is to pay.
+        expected: String,
+    },
     /// Another was signed, or this cannot be remembered.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -109,11 +121,12 @@ pub(super) enum SignRefusal {
 /// Checks everything but the record.
 pub(super) fn check(
     chain: &ChainWork,
+    payout: &Payout,
     state: Option<&EpochState>,
     asked: &SignWork,
     now_ms: u64,
 ) -> Result<(), SignRefusal> {
-    let &SignWork { ref header, expires_ms } = asked;
+    let &SignWork { ref header, expires_ms, .. } = asked;
     let (epoch, miner_key) = (header.epoch, header.miner_key);
     if now_ms >= expires_ms {
         return Err(SignRefusal::Expired { expires_ms, now_ms });
@@ -145,7 +158,31 @@ pub(super) fn check(
     if header.height != expected {
         return Err(SignRefusal::Height { found: header.height, expected });
     }
+    check_payout(payout, asked)
+}
+
+/// Whether the block pays what it may pay as this miner asked for.
+fn check_payout(payout: &Payout, asked: &SignWork) -> Result<(), SignRefusal> {
+    let SignWork { header, coinbase, .. } = asked;
+    let root = header.transaction_root;
+    let Payload::Coinbase(found) = &coinbase.transaction.payload else { return Err(SignRefusal::Coinbase(root)) };
+    if coinbase.root() != Some(root) {
+        return Err(SignRefusal::Coinbase(root));
+    }
+    let expected = payout.coinbase(header.height, header.miner_key, coinbase.claimable);
+    if *found != expected {
+        return Err(SignRefusal::Payout { found: outputs(found), expected: outputs(&expected) });
+    }
     Ok(())
+}
+
+/// Who is paid how much.
+fn outputs(coinbase: &Coinbase) -> String {
+    let output = |output: &Output| format!("{} to {}", output.amount.0, const_hex::encode(output.address.0));
+    match &*coinbase.outputs {
+        [] => "nobody".to_owned(),
+        outputs => outputs.iter().map(output).collect::<Vec<_>>().join(", "),
+    }
 }
 
 /// Whether the header names one of the submissions; none if there is no submission of its key.

@@ -4,9 +4,9 @@ use spacetime_kernels::{Challenge, Score, Target};
 use spacetime_prover::Proof;
 
 use super::Miner;
-use super::epochs::{MAX_TRIES, Step, Submission};
+use super::epochs::{Handed, MAX_TRIES, Step, Submission};
 use super::sign::{self, SignRefusal};
-use crate::chain::{Epoch, Hash, PlotId, proof_id};
+use crate::chain::{Epoch, Hash, MinerKey, PlotId, proof_id};
 use crate::consensus::reveal_message;
 use crate::miner::farm::PlotInfo;
 use crate::miner::io::{LinkError, MinerEffect, ProofOrder};
@@ -17,6 +17,8 @@ use crate::miner::work::{MinerProof, MinerSigned, SignWork};
 /// How long after a node did not answer a proof is handed to it again: this part of the window, a second at most.
 const RETRIES_A_WINDOW: u64 = 16;
 const MAX_RETRY_MS: u64 = 1000;
+/// How soon a signature is handed to it again: every rank behind waits less than a second for the block.
+const SIGNATURE_AGAIN_MS: u64 = 150;
 
 impl<R: SigningRecord> Miner<R> {
     /// Proves the best leaf that may win, if there is one and none was submitted yet.
@@ -142,6 +144,8 @@ impl<R: SigningRecord> Miner<R> {
             Ok(signed) => {
                 if let Some(state) = self.epochs.get_mut(&epoch) {
                     state.signed = true;
+                    let handed = Handed { signed, expires_ms: asked.expires_ms, again_ms: None };
+                    state.signatures.insert(signed.miner_key, handed);
                 }
                 self.effects.push(MinerEffect::Signed(signed));
             }
@@ -154,11 +158,48 @@ impl<R: SigningRecord> Miner<R> {
         }
     }
 
+    pub(super) fn signature_answered(
+        &mut self,
+        epoch: Epoch,
+        miner_key: &MinerKey,
+        result: Result<(), LinkError>,
+        now_ms: u64,
+    ) {
+        let signatures = self.epochs.get_mut(&epoch).map(|state| &mut state.signatures);
+        match result {
+            Err(LinkError::Unreachable(error)) => {
+                tracing::warn!(epoch = epoch.0, %error, "the node did not answer a signature");
+                if let Some(handed) = signatures.and_then(|signatures| signatures.get_mut(miner_key)) {
+                    handed.again_ms = Some(now_ms.saturating_add(SIGNATURE_AGAIN_MS));
+                }
+            }
+            Err(LinkError::Refused(error)) => {
+                tracing::warn!(epoch = epoch.0, %error, "the node has not taken a signature");
+                signatures.map(|signatures| signatures.remove(miner_key));
+            }
+            Ok(()) => {
+                signatures.map(|signatures| signatures.remove(miner_key));
+            }
+        }
+    }
+
+    /// Hands over again what there was no answer to, until it is too late.
+    pub(super) fn hand_over_again(&mut self, now_ms: u64) {
+        for state in self.epochs.values_mut() {
+            state.signatures.retain(|_, handed| now_ms < handed.expires_ms);
+            for handed in state.signatures.values_mut() {
+                if handed.again_ms.take_if(|again_ms| *again_ms <= now_ms).is_some() {
+                    self.effects.push(MinerEffect::Signed(handed.signed));
+                }
+            }
+        }
+    }
+
     fn signed(&mut self, asked: &SignWork, now_ms: u64) -> Result<MinerSigned, SignRefusal> {
         let chain = self.chain.as_ref().ok_or(SignRefusal::NoChain)?;
         let header = &asked.header;
         let secret = self.keys.get(&header.miner_key).ok_or(SignRefusal::Key(header.miner_key))?;
-        sign::check(chain, self.epochs.get(&header.epoch), asked, now_ms)?;
+        sign::check(chain, &self.payout, self.epochs.get(&header.epoch), asked, now_ms)?;
         let digest = record::digest(&chain.genesis, header);
         self.record.remember(&chain.genesis, &header.miner_key, header.epoch, &digest)?;
         let signature = secret.sign(&header.signed_bytes(&chain.genesis));

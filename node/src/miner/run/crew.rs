@@ -45,24 +45,41 @@ impl Drop for OneOf {
     }
 }
 
-/// What waits for a thread.
+/// What waits for threads that do one kind of job.
 pub(super) struct Queue<J> {
     name: &'static str,
     jobs: SyncSender<J>,
+    inputs: SyncSender<MinerInput>,
+    refuse: fn(J, String) -> MinerInput,
+}
+
+/// Threads that do one kind of job, each job by one of them.
+pub(super) struct Workers<J> {
+    pub(super) name: &'static str,
+    /// How many there are: as many may hang before nothing is done any more.
+    pub(super) threads: usize,
+    /// Jobs that may wait.
+    pub(super) room: usize,
+    /// What is reported of a job for which there is no room.
+    pub(super) refuse: fn(J, String) -> MinerInput,
 }
 
 impl<J> Queue<J> {
-    /// Hands a job to the thread.
+    /// Hands a job to the threads. One for which there is no room is reported as one that failed.
     ///
     /// # Errors
-    /// If the thread is gone.
+    /// If the threads are gone.
     pub(super) fn put(&self, job: J) -> Result<(), RunError> {
         match self.jobs.try_send(job) {
             Ok(()) => Ok(()),
             Err(TrySendError::Disconnected(_)) => Err(RunError::Thread(self.name)),
-            Err(TrySendError::Full(_)) => {
-                // The machine orders no more than it has an answer for; what is lost here it asks for again.
+            Err(TrySendError::Full(job)) => {
                 tracing::error!(thread = self.name, "more to do than there is room for");
+                // The machine puts jobs itself, so it cannot wait until there is room for what it is told.
+                let refused = (self.refuse)(job, format!("the miner's {} is overloaded", self.name));
+                if self.inputs.try_send(refused).is_err() {
+                    tracing::error!(thread = self.name, "a job is lost");
+                }
                 Ok(())
             }
         }
@@ -78,23 +95,30 @@ impl Crew {
         Arc::clone(&self.alive)
     }
 
-    /// A thread that does one job after the other, each reported; `room` of them may wait.
-    pub(super) fn worker<J: Send + 'static>(
+    /// Threads that do one job after the other, each reported.
+    pub(super) fn workers<J: Send + 'static>(
         &mut self,
-        name: &'static str,
-        room: usize,
-        mut work: impl FnMut(J) -> MinerInput + Send + 'static,
+        workers: Workers<J>,
+        work: impl Fn(J) -> MinerInput + Send + Sync + 'static,
     ) -> Result<Queue<J>, RunError> {
+        let Workers { name, threads, room, refuse } = workers;
         let (jobs, waiting) = mpsc::sync_channel(room);
-        let (inputs, stop) = (self.inputs.clone(), self.stop.clone());
-        self.spawn(name, move || {
-            for job in waiting {
-                if stop.is_set() || inputs.send(work(job)).is_err() {
-                    return;
+        let shared = Arc::new((Mutex::new(waiting), work));
+        for _ in 0..threads {
+            let (inputs, stop, shared) = (self.inputs.clone(), self.stop.clone(), Arc::clone(&shared));
+            self.spawn(name, move || {
+                let (waiting, work) = &*shared;
+                // Whoever waits holds the lock; whoever works does not.
+                let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                while let Ok(job) = next() {
+                    // The queue ends with the machine, which may put a job while it is told to stop.
+                    if !stop.is_set() && inputs.send(work(job)).is_err() {
+                        return;
+                    }
                 }
-            }
-        })?;
-        Ok(Queue { name, jobs })
+            })?;
+        }
+        Ok(Queue { name, jobs, inputs: self.inputs.clone(), refuse })
     }
 
     /// The thread that hears what the node says.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::builder::Share;
-use crate::chain::{Address, Amount, Capped, HEADER_VERSION, PlotId};
+use crate::chain::{Address, Capped, HEADER_VERSION, Payload, PlotId, Signatures, transaction_root};
 use spacetime_kernels::{Score, Target};
 
 fn header() -> Header {
@@ -26,6 +26,22 @@ fn header() -> Header {
         reveal: MinerSignature([9; 96]),
         signature: MinerSignature::ZERO,
     }
+}
+
+fn coinbase() -> CoinbaseProof {
+    let coinbase = Payout::all_to(Address([1; 20])).coinbase(Height(7), MinerKey([2; 48]), Amount(50));
+    let transaction = |nonce| Transaction {
+        sender: None,
+        nonce,
+        fee: Amount::ZERO,
+        payload: Payload::Coinbase(coinbase.clone()),
+        signatures: Signatures::default(),
+    };
+    let transactions = [0, 1, 2].map(transaction);
+    let ids: Vec<_> = transactions.iter().map(Transaction::id).collect();
+    let proof = CoinbaseProof::new(&transactions, Amount(50));
+    assert_eq!(proof.root(), Some(transaction_root(&ids)));
+    proof
 }
 
 fn submission() -> MinerProof {
@@ -84,20 +100,22 @@ fn all_work_reads_back() {
         parent: BlockId([3; 32]),
         height: Height(7),
         closes_ms: 9_600,
+        time_ms: 9_001,
     };
     let work = [
         Work::Chain(chain.clone()),
         Work::Chain(ChainWork { plot_lifetime: Some(500_000), ..chain }),
         Work::Group(GroupWork { group: 2, column: 5, challenges: vec![challenge], target: Hash([2; 32]) }),
         Work::Epoch(epoch),
-        Work::Sign(Box::new(SignWork { header: header(), expires_ms: 9_900 })),
+        Work::Sign(Box::new(SignWork { header: header(), coinbase: coinbase(), expires_ms: 9_900 })),
         Work::Result(ResultWork { epoch: Epoch(9), best: None, block: None }),
         Work::Result(ResultWork {
             epoch: Epoch(9),
             best: Some(Hash([5; 32])),
             block: Some((BlockId([6; 32]), MinerKey([2; 48]))),
         }),
-        Work::Pause,
+        Work::Pause(Pause::Behind),
+        Work::Pause(Pause::NoPeers),
     ];
     for work in work {
         assert_eq!(read::<Work>(&serde_json::to_value(&work).unwrap()), Ok(work));
@@ -140,7 +158,7 @@ fn a_submission_out_of_bounds_is_refused() {
 
 #[test]
 fn a_header_has_one_length() {
-    let work = serde_json::to_value(SignWork { header: header(), expires_ms: 1 }).unwrap();
+    let work = serde_json::to_value(SignWork { header: header(), coinbase: coinbase(), expires_ms: 1 }).unwrap();
     for change in [|text: &str| text[2..].to_owned(), |text: &str| format!("{text}00"), |text: &str| format!("x{text}")]
     {
         let mut work = work.clone();

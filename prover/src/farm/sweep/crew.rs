@@ -2,12 +2,13 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, Weak};
 use std::thread::{Builder, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use crate::farm::call::Hangs;
 use crate::farm::lane::Lane;
 use crate::farm::lock;
 use crate::farm::report::Ended;
@@ -23,9 +24,15 @@ pub(super) struct Crew<'a> {
     stop: Option<Sender<Infallible>>,
     /// Gets a message from a winner, and is closed by the last that scores.
     pub(super) ending: Receiver<Winner>,
-    readers: Vec<JoinHandle<()>>,
+    /// With the lane of each.
+    readers: Vec<(usize, JoinHandle<()>)>,
+    /// One for each lane.
+    outlets: Vec<Weak<Outlet>>,
     scorers: Vec<JoinHandle<()>>,
 }
+
+/// A lane's way to the scorers: closed by its last reader, or when its disk is given up.
+pub(super) type Outlet = Mutex<Option<(Sender<Filled>, Sender<Infallible>)>>;
 
 /// What the threads work with: once they run they alone hold these ends, and a
 /// channel closes with the last of them.
@@ -33,7 +40,7 @@ struct Ends {
     to_score: Sender<Filled>,
     to_cpu: Sender<Filled>,
     inbox: Inbox,
-    /// What a reader holds as long as it is there.
+    /// What readers hold as long as they are there.
     reads: Sender<Infallible>,
     reading: Receiver<Infallible>,
     to_end: Sender<Winner>,
@@ -48,10 +55,13 @@ impl<'a> Crew<'a> {
         let (to_end, ending) = bounded(1);
         let inbox = Inbox { handed_on, filled, stopping, open: 2 };
         let ends = Ends { to_score, to_cpu, inbox, reads, reading, to_end };
-        let mut crew = Crew { sweep, stop: Some(stop), ending, readers: Vec::new(), scorers: Vec::new() };
+        let (readers, outlets) = (Vec::new(), Vec::new());
+        let mut crew = Crew { sweep, stop: Some(stop), ending, readers, outlets, scorers: Vec::new() };
         for lane in 0..sweep.lanes.len() {
+            let outlet = Arc::new(Mutex::new(Some((ends.to_score.clone(), ends.reads.clone()))));
+            crew.outlets.push(Arc::downgrade(&outlet));
             for _ in 0..queue_depth {
-                crew.readers.push(ends.start_reader(sweep, lane)?);
+                crew.readers.push((lane, ends.start_reader(sweep, lane, &outlet)?));
             }
         }
         for at in 0..sweep.shares.len() {
@@ -63,11 +73,25 @@ impl<'a> Crew<'a> {
         Ok(crew)
     }
 
+    /// Fails what is left of the lanes whose disks have kept their readers waiting for too long.
+    pub(super) fn give_up_what_stalls(&self) {
+        let Hangs { limit } = self.sweep.hangs;
+        for (lane, outlet) in self.sweep.lanes.iter().zip(&self.outlets) {
+            if lane.waiting_since().is_some_and(|since| self.sweep.since(since) >= limit) {
+                for job in lane.give_up() {
+                    self.sweep.jobs[job].fail(self.sweep.hangs.into());
+                }
+                outlet.upgrade().and_then(|outlet| lock(&outlet).take());
+            }
+        }
+    }
+
     /// Waits for the scorers, whose steps are short, and for readers only if all have read to the end.
     pub(super) fn dismiss(mut self, ended: Ended) {
         self.stop();
-        let readers = std::mem::take(&mut self.readers).into_iter().filter(|_| ended == Ended::Swept);
-        for thread in std::mem::take(&mut self.scorers).into_iter().chain(readers) {
+        let awaited = |lane: usize| ended == Ended::Swept && !self.sweep.lanes[lane].is_given_up();
+        let readers = std::mem::take(&mut self.readers).into_iter().filter(|(lane, _)| awaited(*lane));
+        for thread in std::mem::take(&mut self.scorers).into_iter().chain(readers.map(|(_, reader)| reader)) {
             if let Err(panic) = thread.join() {
                 std::panic::resume_unwind(panic);
             }
@@ -87,13 +111,9 @@ impl Drop for Crew<'_> {
 }
 
 impl Ends {
-    fn start_reader(&self, sweep: &Arc<Sweep>, lane: usize) -> io::Result<JoinHandle<()>> {
-        let (sweep, reads) = (Arc::clone(sweep), self.reads.clone());
-        let (to_score, stopping) = (self.to_score.clone(), self.inbox.stopping.clone());
-        Builder::new().name("farm-read".to_owned()).spawn(move || {
-            let _reads = reads;
-            read(&sweep, lane, &to_score, &stopping);
-        })
+    fn start_reader(&self, sweep: &Arc<Sweep>, lane: usize, outlet: &Arc<Outlet>) -> io::Result<JoinHandle<()>> {
+        let (sweep, outlet, stopping) = (Arc::clone(sweep), Arc::clone(outlet), self.inbox.stopping.clone());
+        Builder::new().name("farm-read".to_owned()).spawn(move || read(&sweep, lane, &outlet, &stopping))
     }
 
     fn start_scorer(&self, sweep: &Arc<Sweep>) -> io::Result<JoinHandle<()>> {

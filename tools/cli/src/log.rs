@@ -3,6 +3,12 @@
 use std::io::{self, IsTerminal};
 
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// What all of this workspace's crates are called.
+const OWN: &str = "spacetime";
 
 /// How loud the program is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +31,17 @@ impl Verbosity {
             (false, _) => LevelFilter::TRACE,
         }
     }
+
+    /// What is heard of whom: libraries tell of each packet, so they are heard from one level less.
+    fn filter(self) -> Targets {
+        let level = self.level();
+        let libraries = match level {
+            LevelFilter::TRACE => LevelFilter::DEBUG,
+            LevelFilter::DEBUG => LevelFilter::INFO,
+            other => other,
+        };
+        Targets::new().with_default(libraries).with_target(OWN, level)
+    }
 }
 
 /// Starts logging. A log line that cannot be written is lost, never a panic.
@@ -35,5 +52,30 @@ pub(crate) fn start(verbosity: Verbosity) {
         .with_ansi(io::stderr().is_terminal())
         .with_target(false)
         .log_internal_errors(false);
-    if verbosity.serves { log.init() } else { log.without_time().init() }
+    let filter = verbosity.filter();
+    if verbosity.serves {
+        log.finish().with(filter).init();
+    } else {
+        log.without_time().finish().with(filter).init();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn libraries_are_heard_a_level_later() {
+        let serving = |verbose| Verbosity { verbose, quiet: false, serves: true }.filter();
+        let heard = |filter: &Targets, target, level| filter.would_enable(target, &level);
+        let [usual, loud, louder] = [0, 1, 2].map(serving);
+        for target in ["spacetime", "spacetime_node::participant", "libp2p_swarm"] {
+            assert!(heard(&usual, target, Level::INFO) && !heard(&usual, target, Level::DEBUG), "{target}");
+        }
+        assert!(heard(&loud, "spacetime_node::sync", Level::DEBUG) && !heard(&loud, "libp2p_swarm", Level::DEBUG));
+        assert!(heard(&louder, "spacetime_node::sync", Level::TRACE) && heard(&louder, "libp2p_swarm", Level::DEBUG));
+        assert!(!heard(&louder, "libp2p_swarm", Level::TRACE));
+    }
 }

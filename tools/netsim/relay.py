@@ -14,7 +14,7 @@ Prints `ready` when all is there, and an answer to each line of standard input:
     cut 1,2 3                       no packet between the groups {1,2}, {3} and {all others}
     heal                            all reach all again
     stats                           a JSON object of counts
-    addresses NODE COUNT            NODE has 10.NODE.0.1 to 10.NODE.0.COUNT
+    addresses NODE IP...            NODE has these addresses, of 10.NODE.0.0/16, as well
 
 At the end of standard input, and on SIGTERM, it removes what it has made and ends.
 """
@@ -194,11 +194,11 @@ class Relay:
         elif verb == "stats":
             return json.dumps({"on_their_way": len(self.on_their_way), **self.counts})
         elif verb == "addresses":
-            node, count = (int(word) for word in words)
-            if node not in self.descriptors or not 0 < count < 255:
-                raise ValueError("a node, and up to 254 addresses, are wanted")
-            for last in range(2, count + 1):
-                ip("address", "add", f"10.{node}.0.{last}/16", "dev", f"n{node}", namespace=f"n{node}")
+            node, *addresses = words
+            if int(node) not in self.descriptors or not all(address.startswith(f"10.{node}.") for address in addresses):
+                raise ValueError("a node, and addresses of its network, are wanted")
+            for address in addresses:
+                ip("address", "add", f"{address}/16", "dev", f"n{node}", namespace=f"n{node}")
         else:
             raise ValueError(f"there is no {verb}")
         return "ok"

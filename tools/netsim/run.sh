@@ -13,8 +13,9 @@
 #       beside an import of the same blocks; at 300 blocks/s and 70% of it
 #   tools/netsim/run.sh kills [KILLS] [SEED]
 #       SIGKILL of any node at any moment; 50 times
-#   tools/netsim/run.sh adversaries
-#       each kind of harm against one node
+#   tools/netsim/run.sh adversaries [KINDS]
+#       each kind of harm against one node, or those that are named, with
+#       commas, after a minute without any
 #   tools/netsim/run.sh all
 set -euo pipefail
 
@@ -53,7 +54,8 @@ kills() {
 adversaries() {
     # It is not among what a single test needs.
     "${CARGO:-cargo}" build --release --locked --workspace --example adversary
-    run network_adversaries whoever_means_harm_is_kept_out_and_the_network_goes_on CONTROL_SECONDS="${1:-60}"
+    run network_adversaries whoever_means_harm_is_kept_out_and_the_network_goes_on \
+        CONTROL_SECONDS=60 KINDS="${1:-}"
 }
 
 case ${1:-} in

@@ -122,7 +122,8 @@ class Decisions(unittest.TestCase):
         self.assertEqual(json.loads(self.relay.obey("stats"))["overflowed"], 10)
 
     def test_orders_that_cannot_be_obeyed_change_nothing(self):
-        for order in ["shape -1 0", "shape 1", "shape 0 101", "cut 9", "cut 0", "cut 1 1", "cut x", "addresses 9 2", "x"]:
+        others = ["addresses 9 10.9.0.2", "addresses 2 10.3.0.2", "addresses", "x"]
+        for order in ["shape -1 0", "shape 1", "shape 0 101", "cut 9", "cut 0", "cut 1 1", "cut x", *others]:
             with self.assertRaises(ValueError, msg=order):
                 self.relay.obey(order)
         self.assertEqual((self.relay.latency, self.relay.loss, self.relay.group), (0.1, 0, {}))
@@ -202,7 +203,7 @@ class Inside(unittest.TestCase):
         # Of a hundred 64 come back: there and back each lose a fifth. By chance 40 to 85, once in millions.
         back, quickest, _ = self.ping(1, 2, 100)
         self.assertTrue(40 <= back <= 85 and quickest < 50, (back, quickest))
-        self.assertEqual(self.order("addresses 3 20"), "ok")
+        self.assertEqual(self.order("addresses 3 10.3.0.20 10.3.7.1"), "ok")
         self.assertEqual(self.order("verb"), "error: there is no verb")
         self.assertGreater(json.loads(self.order("stats"))["delivered"], 200)
 

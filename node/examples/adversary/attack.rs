@@ -91,6 +91,17 @@ impl Attack {
     pub(crate) async fn linger_ms(&mut self, ms: u64) {
         self.peer.linger((Instant::now() + Duration::from_millis(ms)).min(self.until)).await;
     }
+
+    /// Comes back after the connection ended. False if it is not let in.
+    async fn come_again(&mut self, plan: &Plan) -> Result<bool, Box<dyn Error>> {
+        // A connection that has just ended may still be counted.
+        sleep(Duration::from_millis(300)).await;
+        let from = plan.from.first().copied();
+        self.peer = Peer::new(plan.secret(0), self.chain.genesis(), self.chain.tip(), from)?;
+        let welcome = self.peer.connect(&plan.target).await && self.peer.greet().await;
+        self.report.welcome_again = Some(welcome);
+        Ok(welcome)
+    }
 }
 
 /// Does what the plan says until it is over.
@@ -99,8 +110,8 @@ pub(crate) async fn run(plan: &Plan) -> Result<Report, Box<dyn Error>> {
         return eclipse::run(plan).await;
     }
     let chain = Chain::new(&plan.specification, plan.seed)?;
-    let from = plan.from.first().map(String::as_str);
-    let peer = Peer::new(plan.secret(0), chain.genesis(), chain.tip(), from).await?;
+    let from = plan.from.first().copied();
+    let peer = Peer::new(plan.secret(0), chain.genesis(), chain.tip(), from)?;
     let report = Report { kind: Some(plan.kind), peer: peer.id(), ..Report::default() };
     let mut attack = Attack { peer, chain, report, until: Instant::now() + plan.lasts };
     prepare(&mut attack, plan.kind);
@@ -108,32 +119,33 @@ pub(crate) async fn run(plan: &Plan) -> Result<Report, Box<dyn Error>> {
     if plan.kind != Kind::Silent && attack.report.welcome {
         attack.report.welcome = attack.peer.greet().await;
     }
-    // Who answers HELLO with garbage is not welcome from the first.
-    if attack.report.welcome {
-        let began = Instant::now();
-        act(&mut attack, plan.kind).await?;
-        let until = attack.until;
-        attack.peer.linger(until).await;
+    let began = Instant::now();
+    loop {
+        // Who answers HELLO with garbage is not welcome from the first.
+        if attack.peer.ended().is_none() && attack.report.welcome {
+            act(&mut attack, plan.kind).await?;
+            let until = attack.until;
+            attack.peer.linger(until).await;
+        }
         attack.report.ended_ms = attack.peer.ended().map(|_| began.elapsed().as_millis() as u64);
-    } else {
-        attack.report.ended_ms = attack.peer.ended().map(|_| 0);
+        attack.report.why = attack.peer.ended().map(str::to_owned);
+        if attack.report.ended_ms.is_none() {
+            break;
+        }
+        // Who opens more streams than a connection has is cut off for that, before it has asked too much.
+        let insists = plan.kind == Kind::Questions && Instant::now() < attack.until;
+        if !(attack.come_again(plan).await? && insists) {
+            break;
+        }
     }
-    let mut report = attack.report;
-    report.why = attack.peer.ended().map(str::to_owned);
-    if report.ended_ms.is_some() {
-        // A connection that has just ended may still be counted.
-        sleep(Duration::from_millis(300)).await;
-        let mut again = Peer::new(plan.secret(0), attack.chain.genesis(), attack.chain.tip(), from).await?;
-        report.welcome_again = Some(again.connect(&plan.target).await && again.greet().await);
-    }
-    Ok(report)
+    Ok(attack.report)
 }
 
 /// What has to be so before HELLO.
 fn prepare(attack: &mut Attack, kind: Kind) {
     match kind {
         Kind::Silent => attack.peer.behave(|_| Reply::Silence),
-        Kind::Overstated | Kind::ForgedHeaders => attack.peer.tip = attack.chain.heavy_tip(),
+        Kind::Overstated | Kind::ForgedHeaders => attack.peer.tip = attack.chain.heavy_tip(0),
         Kind::GarbageAnswer => {
             let mut greeted = false;
             attack.peer.behave(move |request| match request {
@@ -161,10 +173,7 @@ async fn act(attack: &mut Attack, kind: Kind) -> Result<(), Box<dyn Error>> {
                 attack.report.sent += u64::from(attack.peer.publish_raw(place, vec![byte; 100]));
             }
         }
-        Kind::Overstated => attack.peer.behave(|request| match request {
-            Request::Headers(_) => Reply::Answer(Response::Headers(Capped::default())),
-            _ => Reply::Usual,
-        }),
+        Kind::Overstated => overstated(attack).await,
         Kind::ForgedHeaders => winner::forged_headers(attack).await,
         Kind::BadBody => winner::bad_body(attack).await?,
         Kind::BadState => winner::bad_state(attack).await?,
@@ -180,4 +189,18 @@ async fn act(attack: &mut Attack, kind: Kind) -> Result<(), Box<dyn Error>> {
         Kind::GarbageAnswer | Kind::Silent | Kind::Eclipse => {}
     }
     Ok(())
+}
+
+/// Claims one heavy chain after another, and has no headers of any.
+async fn overstated(attack: &mut Attack) {
+    attack.peer.behave(|request| match request {
+        Request::Headers(_) => Reply::Answer(Response::Headers(Capped::default())),
+        _ => Reply::Usual,
+    });
+    while attack.goes_on() {
+        attack.report.sent += 1;
+        let tip = attack.chain.heavy_tip(attack.report.sent);
+        attack.peer.tell(tip);
+        attack.linger_ms(500).await;
+    }
 }

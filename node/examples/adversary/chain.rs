@@ -84,14 +84,21 @@ impl Chain {
         self.chain.genesis().id
     }
 
-    /// A tip that nobody has, and that weighs more than any.
-    pub(crate) fn heavy_tip(&self) -> Tip {
+    /// The latest blocks, no more than `most`.
+    pub(crate) fn latest(&self, most: usize) -> Vec<BlockId> {
+        let tip = self.tip().height.0;
+        let heights = (1..=tip).rev().take(most).map(Height);
+        heights.filter_map(|height| self.chain.store().id_at(height).ok().flatten()).collect()
+    }
+
+    /// A tip that nobody has, and that weighs more than any; another one for each number.
+    pub(crate) fn heavy_tip(&self, number: u64) -> Tip {
         let Tip { height, .. } = self.tip();
         let mut weight = self.chain.tip().weight.to_bytes();
         weight[0] |= 0x7f;
         let epoch = self.chain.engine().epoch_of(now_ms()).unwrap_or(Epoch(0));
         let weight = spacetime_node::consensus::Weight::from_bytes(&weight);
-        Tip { id: BlockId([0xad; 32]), height: Height(height.0 + 1000), epoch, weight }
+        Tip { id: BlockId(Random::new(number).bytes()), height: Height(height.0 + 1000), epoch, weight }
     }
 
     /// Takes all blocks that the node has and this has not. False if the node does not give them.

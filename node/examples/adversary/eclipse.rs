@@ -20,10 +20,10 @@ pub(crate) async fn run(plan: &Plan) -> Result<Report, Box<dyn Error>> {
     let mut report = Report { kind: Some(attack::Kind::Eclipse), ..Report::default() };
     let (mut peers, mut number) = (Vec::new(), 0);
     let anywhere = [None];
-    let from: Vec<Option<&str>> = plan.from.iter().map(|from| Some(from.as_str())).collect();
+    let from: Vec<_> = plan.from.iter().copied().map(Some).collect();
     for _ in 0..EACH {
         for from in if from.is_empty() { &anywhere[..] } else { &from } {
-            let mut peer = Peer::new(plan.secret(number), chain.genesis(), chain.tip(), *from).await?;
+            let mut peer = Peer::new(plan.secret(number), chain.genesis(), chain.tip(), *from)?;
             number += 1;
             report.sent += 1;
             if peer.connect(&plan.target).await && peer.greet().await {

@@ -31,12 +31,14 @@ mod attack;
 mod chain;
 mod eclipse;
 mod floods;
+mod passage;
 mod peer;
 mod winner;
 mod wire;
 
 use std::error::Error;
 use std::fs;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,7 +59,7 @@ pub(crate) struct Plan {
     lasts: Duration,
     seed: u64,
     /// Addresses to come from; any, without one.
-    from: Vec<String>,
+    from: Vec<IpAddr>,
 }
 
 const USAGE: &str =
@@ -73,7 +75,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             "--chain" => chain = Some(value()?),
             "--seconds" => seconds = value()?.parse()?,
             "--seed" => seed = value()?.parse()?,
-            "--from" => from.push(value()?),
+            "--from" => from.push(value()?.parse()?),
             _ if target.is_none() => target = Some(argument.parse()?),
             _ => return Err(USAGE.into()),
         }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -20,6 +21,7 @@ use spacetime_node::network::message::{
 };
 use tokio::time::Instant;
 
+use crate::passage;
 use crate::wire::{RawCodec, framed};
 
 /// A question or a handshake takes no longer.
@@ -58,6 +60,8 @@ pub(crate) enum Topic {
 pub(crate) struct Peer {
     swarm: Swarm<Behaviour>,
     codec: RawCodec,
+    /// Where it comes from, if that is chosen.
+    from: Option<IpAddr>,
     genesis: BlockId,
     /// What it says that its chain is.
     pub(crate) tip: Tip,
@@ -116,11 +120,11 @@ fn gossip(genesis: &BlockId) -> Result<gossipsub::Behaviour, Box<dyn Error + Sen
 
 impl Peer {
     /// A peer on the chain of `genesis`, whose key is of `secret`. It comes from the address `from`, if one is named.
-    pub(crate) async fn new(
+    pub(crate) fn new(
         mut secret: [u8; 32],
         genesis: BlockId,
         tip: Tip,
-        from: Option<&str>,
+        from: Option<IpAddr>,
     ) -> Result<Self, Box<dyn Error>> {
         let codec = RawCodec::default();
         let protocol = format!("/spacetime/{}/exchange/1", const_hex::encode(genesis.0));
@@ -134,20 +138,16 @@ impl Peer {
             config.set_max_num_streams(4096);
             config
         };
-        let mut swarm = SwarmBuilder::with_existing_identity(Keypair::ed25519_from_bytes(&mut secret)?)
+        let swarm = SwarmBuilder::with_existing_identity(Keypair::ed25519_from_bytes(&mut secret)?)
             .with_tokio()
             .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, multiplexer)?
             .with_behaviour(|_| Ok(Behaviour { exchange, gossip: gossip(&genesis)? }))?
             .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_secs(3600)))
             .build();
-        if let Some(from) = from {
-            // Dials leave from where is listened.
-            swarm.listen_on(format!("/ip4/{from}/tcp/0").parse()?)?;
-            while !matches!(swarm.select_next_some().await, SwarmEvent::NewListenAddr { .. }) {}
-        }
         Ok(Self {
             swarm,
             codec,
+            from,
             genesis,
             tip,
             manners: Box::new(|_| Reply::Usual),
@@ -185,8 +185,14 @@ impl Peer {
     /// Connects. False if that is refused.
     pub(crate) async fn connect(&mut self, target: &Multiaddr) -> bool {
         (self.node, self.ended) = (None, None);
-        if let Err(error) = self.swarm.dial(DialOpts::unknown_peer_id().address(target.clone()).build()) {
-            self.ended = Some(error.to_string());
+        let address = match self.from {
+            Some(from) => passage::open(from, target).await.map_err(|error| error.to_string()),
+            None => Ok(target.clone()),
+        };
+        let options = address.map(|address| DialOpts::unknown_peer_id().address(address).build());
+        let dialled = options.and_then(|options| self.swarm.dial(options).map_err(|error| error.to_string()));
+        if let Err(error) = dialled {
+            self.ended = Some(error);
             return false;
         }
         let until = Instant::now() + PATIENCE;
@@ -229,6 +235,12 @@ impl Peer {
     pub(crate) fn send(&mut self, bytes: Vec<u8>) -> Option<OutboundRequestId> {
         let node = self.node.filter(|_| self.ended.is_none())?;
         Some(self.swarm.behaviour_mut().exchange.send_request(&node, bytes))
+    }
+
+    /// Says that its chain ends here.
+    pub(crate) fn tell(&mut self, tip: Tip) {
+        self.tip = tip;
+        self.send(framed(&encoded(&Request::BlockAccepted(tip))));
     }
 
     /// Forwards a message. False if there is no room for it now.

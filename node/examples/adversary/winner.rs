@@ -9,8 +9,7 @@ use spacetime_node::chain::{Block, BlockId, Capped, Epoch, Hash, Metadata};
 use spacetime_node::network::message::{Gossip, ProvedHeader, Request, Response};
 
 use crate::attack::Attack;
-use crate::peer::{Reply, encoded};
-use crate::wire::framed;
+use crate::peer::Reply;
 
 /// How deep below the tip forged headers leave the chain: less than forks are followed.
 const DEPTH: u64 = 40;
@@ -62,10 +61,9 @@ pub(crate) async fn forged_headers(attack: &mut Attack) {
         _ => Reply::Usual,
     });
     // It says so again, so that it is asked.
-    attack.peer.tip = attack.chain.heavy_tip();
-    let tip = attack.peer.tip;
+    let tip = attack.chain.heavy_tip(0);
     while attack.goes_on() {
-        attack.peer.send(framed(&encoded(&Request::BlockAccepted(tip))));
+        attack.peer.tell(tip);
         attack.linger_ms(500).await;
     }
 }
@@ -120,7 +118,7 @@ pub(crate) async fn withheld(attack: &mut Attack) -> Result<(), Box<dyn Error>> 
         let tip = attack.chain.tip_with(&block);
         let proved = ProvedHeader { header: block.header.clone(), proof: block.proof.clone() };
         *shown.borrow_mut() = Some((block.header.parent, proved));
-        attack.peer.send(framed(&encoded(&Request::BlockAccepted(tip))));
+        attack.peer.tell(tip);
         attack.report.sent += 1;
         attack.linger_ms(500).await;
     }

@@ -34,6 +34,8 @@ pub const OFFENCES: usize = 12;
 
 /// A peer with so many points is banned.
 pub const BAN_POINTS: u32 = 100;
+/// Of what happens to an honest peer once, by bad luck: twice within some minutes is too many, though points fade.
+const ONCE: u32 = 60;
 
 impl Offence {
     /// All of them.
@@ -63,8 +65,8 @@ impl Offence {
     pub const fn points(self) -> u32 {
         match self {
             Self::Malformed | Self::BadHeader | Self::BadBlock | Self::BadProof | Self::BadTransaction => BAN_POINTS,
-            Self::WrongAnswer | Self::Overstated => 50,
-            Self::UnexecutedBlock | Self::Withheld | Self::Flood => 20,
+            Self::WrongAnswer | Self::Overstated | Self::Withheld => ONCE,
+            Self::UnexecutedBlock | Self::Flood => 20,
             Self::Slow => 10,
             Self::OtherChain => 0,
         }

@@ -368,6 +368,7 @@ impl Sync {
         if let Some(peer) = self.peers.get_mut(peer) {
             peer.blocks_rest_ms = now_ms + peer.failed();
             peer.look = true;
+            peer.kept_back = offence.is_none().then_some(id);
         }
     }
 

@@ -77,6 +77,11 @@ impl Sync {
             peer.cursor = None;
         }
         let ids: Vec<_> = headers.iter().map(|proved| proved.header.id()).collect();
+        if self.shows_kept_back(&peer, &ids, manager.parameters().reorg_limit) {
+            // Whoever gives it meanwhile, this one has led here in vain.
+            self.keeps_back(&peer, now_ms);
+            return Ok(());
+        }
         let mut known = 0;
         while let Some(id) = ids.get(known)
             && (self.trunk.height_of(id).is_some() || manager.holds(id)?)
@@ -523,15 +528,28 @@ impl Sync {
         peer.claimed_ms.filter(|_| wanted).map(|since| since + NEAR_TIP_MS)
     }
 
+    /// Whether headers show a block that their peer did not give a moment ago, though it should have it: who keeps the
+    /// latest bodies alone, and has gone on, need not.
+    fn shows_kept_back(&mut self, peer: &PeerId, ids: &[BlockId], reorg_limit: u64) -> bool {
+        let Some(state) = self.peers.get_mut(peer) else { return false };
+        let kept_back = state.kept_back.take();
+        let shown = kept_back.and_then(|id| ids.iter().rev().position(|shown| *shown == id));
+        shown.is_some_and(|above| state.archive || (above as u64) < reorg_limit)
+    }
+
+    /// A peer shows a header and does not give its block: it is left alone for a while, and pays.
+    fn keeps_back(&mut self, peer: &PeerId, now_ms: u64) {
+        tracing::warn!(%peer, "a peer does not give a block of its own chain");
+        self.wrong(peer, Offence::Withheld, now_ms);
+        if let Some(peer) = self.peers.get_mut(peer) {
+            peer.blocks_rest_ms = peer.blocks_rest_ms.max(now_ms + APART_MS);
+        }
+    }
+
     /// The peer said again, or did not, that a header is on its best chain whose block it did not give.
     pub(super) fn vouched(&mut self, peer: &PeerId, id: &BlockId, headers: &[ProvedHeader], now_ms: u64) {
         if headers.first().is_some_and(|first| first.header.id() == *id) {
-            tracing::warn!(%peer, %id, "a peer does not give a block of its own chain");
-            self.blame(peer, Offence::Withheld);
-            self.rest(peer, APART_MS, now_ms);
-            if let Some(peer) = self.peers.get_mut(peer) {
-                peer.blocks_rest_ms = peer.blocks_rest_ms.max(now_ms + APART_MS);
-            }
+            self.keeps_back(peer, now_ms);
         }
         if self.trunk.leader.is_some_and(|(leader, _)| leader == *peer) {
             self.forget_leader();

@@ -35,6 +35,8 @@ pub(super) struct Peer {
     failures: u32,
     /// A block of it was seen that stands on nothing known: its headers are wanted, whatever it claims.
     pub look: bool,
+    /// A block near the tip that it claimed and did not give: if its headers show it all the same, it keeps it back.
+    pub kept_back: Option<BlockId>,
     /// Answers in a row that ended below what it had claimed.
     pub doubts: u32,
     /// A claim of it that was not true.
@@ -83,6 +85,7 @@ impl Peer {
             is_out: false,
             failures: 0,
             look: false,
+            kept_back: None,
             doubts: 0,
             disbelieved: None,
             distrusted_ms: 0,

@@ -234,6 +234,26 @@ fn the_tip_is_followed_with_and_without_gossip() {
 }
 
 #[test]
+fn who_keeps_back_a_block_near_the_tip_pays_though_others_give_it() {
+    for (seed, given_ms) in seeds(2).into_iter().flat_map(|seed| [350, 600, 3_000].map(|given_ms| (seed, given_ms))) {
+        let mut network = Network::new(seed);
+        let start = WORLD.trunk.len() - 20;
+        let (old, new) = (WORLD.trunk[..start].to_vec(), WORLD.trunk[..=start].to_vec());
+        let honest = network.join(0, MockPeer::new(Kind::Honest, old.clone(), 20));
+        assert!(network.run(MINUTE_MS, |network| network.tip() == *old.last().unwrap()));
+        let withholder = network.join(0, MockPeer::new(Kind::Withholder, old, 20));
+        network.run(2_000, |_| false);
+        network.switch(0, withholder, new.clone());
+        network.gossip(given_ms, honest, new.last().unwrap());
+        network.switch(given_ms, honest, new.clone());
+        assert!(network.run(given_ms + 1_000, |network| network.tip() == *new.last().unwrap()), "seed {seed}");
+        network.run(2_000, |_| false);
+        assert_eq!(network.offences_of(withholder), [Offence::Withheld], "seed {seed}, given after {given_ms} ms");
+        assert!(network.offences_of(honest).is_empty(), "seed {seed}");
+    }
+}
+
+#[test]
 fn an_orphan_shows_that_there_is_more() {
     let mut network = Network::new(1);
     // It claims nothing, for it joined before it had anything.

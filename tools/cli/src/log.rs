@@ -8,6 +8,11 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+/// What all of this workspace's crates are called.
+const OWN: &str = "spacetime";
+/// What the network's are called: they warn of every message that is none, and what peers send must not fill a log.
+const NETWORK: &str = "libp2p";
+
 /// How loud the program is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Verbosity {
@@ -29,6 +34,19 @@ impl Verbosity {
             (false, _) => LevelFilter::TRACE,
         }
     }
+
+    /// What is heard of whom: libraries tell of each packet, so they are heard from one level less.
+    fn filter(self) -> Targets {
+        let level = self.level();
+        let libraries = match level {
+            LevelFilter::TRACE => LevelFilter::DEBUG,
+            LevelFilter::DEBUG => LevelFilter::INFO,
+            LevelFilter::INFO => LevelFilter::WARN,
+            other => other,
+        };
+        let network = if self.verbose == 0 { LevelFilter::ERROR } else { libraries };
+        Targets::new().with_default(libraries).with_target(OWN, level).with_target(NETWORK, network)
+    }
 }
 
 /// Starts logging. A log line that cannot be written is lost, never a panic.
@@ -39,10 +57,27 @@ pub(crate) fn start(verbosity: Verbosity) {
         .with_target(false)
         .log_internal_errors(false);
     let lines = if verbosity.serves { lines.boxed() } else { lines.without_time().boxed() };
-    // What libraries tell of themselves says little to whom it is not for.
-    let others = Verbosity { verbose: verbosity.verbose.saturating_sub(1), serves: false, ..verbosity };
-    let loud = Targets::new().with_target("spacetime", verbosity.level()).with_default(others.level());
-    // What peers send must not fill a log: the network warns of every message that is none.
-    let loud = if verbosity.verbose == 0 { loud.with_target("libp2p", LevelFilter::ERROR) } else { loud };
-    tracing_subscriber::registry().with(lines).with(loud).init();
+    tracing_subscriber::registry().with(lines).with(verbosity.filter()).init();
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn libraries_are_heard_a_level_later() {
+        let serving = |verbose| Verbosity { verbose, quiet: false, serves: true }.filter();
+        let heard = |filter: &Targets, target, level| filter.would_enable(target, &level);
+        let [usual, loud, louder] = [0, 1, 2].map(serving);
+        for target in ["spacetime", "spacetime_node::participant"] {
+            assert!(heard(&usual, target, Level::INFO) && !heard(&usual, target, Level::DEBUG), "{target}");
+        }
+        assert!(heard(&usual, "wgpu_hal", Level::WARN) && !heard(&usual, "wgpu_hal", Level::INFO));
+        assert!(heard(&usual, "libp2p_gossipsub", Level::ERROR) && !heard(&usual, "libp2p_gossipsub", Level::WARN));
+        assert!(heard(&loud, "spacetime_node::sync", Level::DEBUG) && !heard(&loud, "libp2p_swarm", Level::DEBUG));
+        assert!(heard(&louder, "spacetime_node::sync", Level::TRACE) && heard(&louder, "libp2p_swarm", Level::DEBUG));
+        assert!(!heard(&louder, "libp2p_swarm", Level::TRACE));
+    }
 }

@@ -23,12 +23,22 @@ const VICTIM: usize = 1;
 /// Where attackers come from, and where many come from at once.
 const LAIR: usize = NODES + 1;
 const SWARM: usize = NODES + 2;
-/// Addresses of each; the second has all of them in one /24.
+/// Addresses of each.
 const ADDRESSES: usize = 30;
 /// Most peers of one /24, as nodes have it where nothing else is said.
 const PER_GROUP: u64 = 4;
 /// Most memory of a node.
 const MOST_BYTES: u64 = 512 << 20;
+
+/// Addresses of attackers who know nothing of each other: each in a /24 of its own.
+fn lair(number: usize) -> String {
+    format!("10.{LAIR}.{number}.1")
+}
+
+/// Addresses of those who come together, all in one /24.
+fn swarm(number: usize) -> String {
+    format!("10.{SWARM}.1.{number}")
+}
 
 /// What becomes of an attacker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,8 +51,10 @@ enum Fate {
     Bounded,
 }
 
-/// Kinds, the seconds that each has at most, and what becomes of it.
-const ATTACKS: [(&str, u32, Fate); 15] = [
+/// A kind, the seconds that it has at most, and what becomes of it.
+type Attack = (&'static str, u32, Fate);
+
+const ATTACKS: [Attack; 13] = [
     // So that blocks and answers are large when the others come.
     ("load", 5, Fate::Bounded),
     ("oversized", 5, Fate::Banned),
@@ -50,18 +62,22 @@ const ATTACKS: [(&str, u32, Fate); 15] = [
     ("garbage-gossip", 5, Fate::Banned),
     ("garbage-answer", 20, Fate::Banned),
     ("forged-transaction", 5, Fate::Banned),
-    ("forged-headers", 10, Fate::Banned),
+    ("forged-headers", 20, Fate::Banned),
     ("bad-body", 20, Fate::Banned),
     ("bad-state", 20, Fate::Banned),
     ("unpaid-transactions", 10, Fate::Banned),
     ("same-block", 20, Fate::Banned),
     ("questions", 10, Fate::Banned),
-    ("overstated", 15, Fate::Banned),
     ("equivocation", 20, Fate::Banned),
-    ("withheld", 30, Fate::Banned),
 ];
-/// Those that take their time, and go on beside the others.
-const SLOW: [(&str, u32, Fate); 2] = [("silent", 20, Fate::LetGo), ("slow-reader", 45, Fate::Banned)];
+/// Those that take their time, and go on beside the others. Nobody is banned for what may be bad luck, but for its
+/// happening twice, and meanwhile it is not believed or asked.
+const SLOW: [Attack; 4] = [
+    ("silent", 20, Fate::LetGo),
+    ("slow-reader", 45, Fate::Banned),
+    ("overstated", 90, Fate::Banned),
+    ("withheld", 90, Fate::Banned),
+];
 
 /// The adversary, which is built with the workspace's tests. None where they were built without it.
 fn adversary() -> Option<PathBuf> {
@@ -101,13 +117,13 @@ struct Scene {
 }
 
 impl Scene {
-    fn begin(&mut self, (kind, seconds, fate): (&'static str, u32, Fate)) -> Running {
+    fn begin(&mut self, (kind, seconds, fate): Attack) -> Running {
         let mut command = self.fleet.command_at(LAIR, &self.adversary);
         self.count += 1;
         command.args([kind, &self.fleet.node(VICTIM).address, "--chain", "chain.toml"]);
         command.args(["--seconds", &seconds.to_string()]);
         if self.ground == Ground::Namespaces {
-            command.args(["--from", &format!("10.{LAIR}.0.{}", self.count)]);
+            command.args(["--from", &lair(self.count)]);
         }
         self.launch(command, kind, fate)
     }
@@ -159,15 +175,20 @@ impl Scene {
         self.fleet.agree_above(height + 1, PATIENCE);
     }
 
-    /// Windows of the victim's miner since line `from`: how many, and how many of them were missed.
-    fn windows(&self, from: usize) -> (usize, usize) {
-        let results = self.fleet.windows(0).find(from, |line| {
+    /// Windows so far of each miner: of the victim's, and of the one that nobody attacks.
+    fn now(&self) -> [usize; 2] {
+        [0, 1].map(|miner| self.fleet.windows(miner).len())
+    }
+
+    /// Windows of a miner since line `from`: how many, and how many of them were missed.
+    fn windows(&self, miner: usize, from: usize) -> (usize, usize) {
+        let results = self.fleet.windows(miner).find(from, |line| {
             let line: Value = serde_json::from_str(&line.text).ok()?;
             Some((line["result"].as_str()?.to_owned(), line["reason"].clone()))
         });
         let missed: Vec<_> = results.iter().filter(|(result, _)| result == "missed").collect();
         if !missed.is_empty() {
-            println!("missed: {missed:?}");
+            println!("miner {} missed: {missed:?}", miner + 1);
         }
         (results.len(), missed.len())
     }
@@ -191,37 +212,44 @@ fn whoever_means_harm_is_kept_out_and_the_network_goes_on() {
         fleet.agree_above(3, PATIENCE);
         if let Some(relay) = fleet.relay.as_mut() {
             relay.shape(5, 0.0);
-            [LAIR, SWARM].into_iter().for_each(|stranger| relay.addresses(stranger, ADDRESSES));
+            relay.addresses(LAIR, (1..=ADDRESSES).map(lair));
+            relay.addresses(SWARM, (1..=ADDRESSES).map(swarm));
         }
         let mut scene = Scene { fleet, ground, adversary, count: 0 };
 
         let control: u64 = chosen("CONTROL_SECONDS", 10);
-        let from = scene.fleet.windows(0).len();
+        let from = scene.now();
         std::thread::sleep(Duration::from_secs(control)); // what is counted is what happens meanwhile
-        let (windows, missed) = scene.windows(from);
+        let (windows, missed) = scene.windows(0, from[0]);
         println!("control: {missed} of {windows} windows missed");
         assert!(windows as u64 + 3 >= control, "{windows} windows in {control} s");
 
-        let (from, began) = (scene.fleet.windows(0).len(), Instant::now());
+        let kinds: String = chosen("KINDS", String::new());
+        let wanted = |(kind, ..): &Attack| kinds.is_empty() || kinds.split(',').any(|wanted| wanted == *kind);
+        let (from, began) = (scene.now(), Instant::now());
         let mut slow = Vec::new();
-        for (number, attack) in ATTACKS.into_iter().enumerate() {
+        for (number, attack) in ATTACKS.into_iter().filter(wanted).enumerate() {
             let running = scene.begin(attack);
             scene.end(running);
             // When there are large blocks.
-            if number == 1 {
-                slow = SLOW.map(|attack| scene.begin(attack)).into();
+            if number == 0 {
+                slow = SLOW.into_iter().filter(wanted).map(|attack| scene.begin(attack)).collect();
             }
         }
         if ground == Ground::Namespaces {
             eclipse(&mut scene);
         }
         slow.into_iter().for_each(|running| scene.end(running));
-        let (attacked, missed_then) = scene.windows(from);
-        println!("attacked for {:.0} s: {missed_then} of {attacked} windows missed", began.elapsed().as_secs_f64());
+        let [(attacked, missed_then), (_, missed_elsewhere)] = [0, 1].map(|miner| scene.windows(miner, from[miner]));
+        println!(
+            "attacked for {:.0} s: {missed_then} of {attacked} windows missed, {missed_elsewhere} where nobody attacks",
+            began.elapsed().as_secs_f64()
+        );
         let most = scene.fleet.nodes().iter().map(|node| node.peak_bytes() >> 20).max();
         println!("most memory of a node: {} MiB", most.expect("there are some"));
-        // As often as undisturbed, rounded up.
-        assert!(missed_then * windows <= (missed * attacked).next_multiple_of(windows), "no more windows are missed");
+        // As often as undisturbed, rounded up; what another miner misses meanwhile, the machine was too busy for.
+        let allowed = (missed * attacked).div_ceil(windows).max(missed_elsewhere);
+        assert!(missed_then <= allowed, "no more than {allowed} windows are missed");
     });
 }
 
@@ -230,7 +258,7 @@ fn eclipse(scene: &mut Scene) {
     let mut command = scene.fleet.command_at(SWARM, &scene.adversary);
     command.args(["eclipse", &scene.fleet.node(VICTIM).address, "--chain", "chain.toml", "--seconds", "10"]);
     for number in 1..=ADDRESSES {
-        command.args(["--from", &format!("10.{SWARM}.0.{number}")]);
+        command.args(["--from", &swarm(number)]);
     }
     let mut running = scene.launch(command, "eclipse", Fate::Bounded);
     let mut said = String::new();

@@ -73,7 +73,7 @@ fn what_a_peer_did_is_not_forgotten_when_it_leaves() {
     let mut hand = Hand::new(|_| {});
     for time in 0..5 {
         hand.befriend(1, &place(1), false);
-        let effects = hand.peers.offence(&id(1), Offence::Withheld, hand.now_ms);
+        let effects = hand.peers.offence(&id(1), Offence::Flood, hand.now_ms);
         assert_eq!(gone(&effects).is_empty(), time < 4, "{time}");
         hand.peers.disconnected(&id(1), hand.now_ms);
     }
@@ -92,6 +92,20 @@ fn what_a_peer_did_is_not_forgotten_when_it_leaves() {
     hand.peers.disconnected(&id(2), hand.now_ms);
     hand.peers.offence(&id(2), Offence::BadTransaction, hand.now_ms);
     assert!(matches!(gone(&hand.connect(2, &place(9), false))[..], [(_, Refused::Banned(_))]));
+}
+
+#[test]
+fn what_may_be_bad_luck_once_is_none_twice_within_minutes() {
+    for offence in [Offence::WrongAnswer, Offence::Overstated, Offence::Withheld] {
+        for (minutes, banned) in [(0, true), (5, true), (60, false)] {
+            let mut hand = Hand::new(|_| {});
+            hand.befriend(1, &place(1), false);
+            assert!(gone(&hand.peers.offence(&id(1), offence, hand.now_ms)).is_empty(), "{offence:?}");
+            hand.now_ms += minutes * 60_000;
+            let effects = hand.peers.offence(&id(1), offence, hand.now_ms);
+            assert_eq!(!gone(&effects).is_empty(), banned, "{offence:?} after {minutes} min");
+        }
+    }
 }
 
 #[test]

@@ -160,22 +160,27 @@ impl Fleet {
         }
     }
 
-    /// Starts a node that was not there, or has ended.
-    pub(crate) fn restart(&mut self, number: usize) {
+    /// Starts a node that has ended, and waits for nothing.
+    pub(crate) fn launch(&mut self, number: usize) {
         let seeds: &[usize] = if number == 1 { &[] } else { &[1] };
         self.spawn_node(number, seeds);
+    }
+
+    /// Starts a node that has ended, and waits until it listens.
+    pub(crate) fn restart(&mut self, number: usize) {
+        self.launch(number);
         self.await_node(number);
     }
 
     fn spawn_node(&mut self, number: usize, seeds: &[usize]) {
         let name = format!("node-{number}");
-        let known = self.nodes.get(number - 1).map(|node| (node.lines.clone(), node.rpc.at, node.address.clone()));
+        let known = self.nodes.get(number - 1);
         let ip = self.ip(number);
         // On loopback the system chooses ports once, and later starts take the same.
-        let (listen, rpc) = match (&known, self.ground) {
+        let (listen, rpc) = match (known, self.ground) {
             (_, Ground::Namespaces) => (format!("/ip4/{ip}/tcp/{PORT}"), format!("{ip}:{RPC_PORT}")),
-            (Some((_, rpc, address)), _) => {
-                (address.split("/p2p/").next().expect("a text").to_owned(), rpc.to_string())
+            (Some(node), _) => {
+                (node.address.split("/p2p/").next().expect("a text").to_owned(), node.rpc.at.to_string())
             }
             (None, _) => (format!("/ip4/{ip}/tcp/0"), format!("{ip}:0")),
         };
@@ -188,17 +193,15 @@ impl Fleet {
         arguments.extend(self.settings.iter().flat_map(|setting| ["--set", setting.as_str()]));
         let mut started = self.spacetime_at(number, &arguments);
         let mut process = started.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts");
-        let lines = known.map_or_else(Lines::default, |(lines, ..)| lines);
-        lines.follow(process.stderr.take().expect("a pipe"), &self.folder().join(format!("{name}.log")));
-        let data = self.folder().join(&name);
-        let rpc = Rpc::new(([127, 0, 0, 1], 0).into());
-        let (address, id) = (String::new(), String::new());
-        let node = Node { number, data, process: Some(process), lines, rpc, address, id };
+        let (errors, log) = (process.stderr.take().expect("a pipe"), self.folder().join(format!("{name}.log")));
         if number > self.nodes.len() {
-            self.nodes.push(node);
-        } else {
-            self.nodes[number - 1] = node;
+            let (lines, rpc) = (Lines::default(), Rpc::new(([127, 0, 0, 1], 0).into()));
+            let (data, address, id) = (self.folder().join(&name), String::new(), String::new());
+            self.nodes.push(Node { number, data, process: None, lines, rpc, address, id });
         }
+        let node = &mut self.nodes[number - 1];
+        node.lines.follow(errors, &log);
+        node.process = Some(process);
     }
 
     /// Waits until a node says where it listens.

@@ -60,9 +60,10 @@ impl Relay {
         self.order("heal");
     }
 
-    /// Gives a node so many addresses, 10.NODE.0.1 and on.
-    pub(crate) fn addresses(&mut self, node: usize, count: usize) {
-        self.order(&format!("addresses {node} {count}"));
+    /// Gives a node addresses beside 10.NODE.0.1, of 10.NODE.0.0/16.
+    pub(crate) fn addresses(&mut self, node: usize, addresses: impl IntoIterator<Item = String>) {
+        let addresses: Vec<_> = addresses.into_iter().collect();
+        self.order(&format!("addresses {node} {}", addresses.join(" ")));
     }
 }
 

@@ -20,6 +20,11 @@ pub(crate) fn peer(n: u8) -> PeerId {
     PeerId([n; 32])
 }
 
+/// Where a peer is: each in a network of its own.
+pub(crate) fn place(n: u8) -> String {
+    format!("/ip4/93.{n}.0.1/tcp/7")
+}
+
 pub(crate) struct Node {
     pub(crate) participant: Participant<MemoryDatabase>,
     pub(crate) now_ms: u64,
@@ -29,6 +34,8 @@ pub(crate) struct Node {
     pub(crate) judged: Vec<(PeerId, Verdict)>,
     /// Who was banned.
     pub(crate) banned: Vec<PeerId>,
+    /// Where somebody was dialled.
+    pub(crate) dialled: Vec<String>,
     /// Questions that were asked.
     pub(crate) asked: Vec<(PeerId, RequestId, Request)>,
     messages: u64,
@@ -38,19 +45,24 @@ pub(crate) struct Node {
 impl Node {
     /// A node of genesis alone; its clock shows an hour after that.
     pub(crate) fn new(fabric: &Fabric) -> Self {
+        Self::with(fabric, |_| {})
+    }
+
+    pub(crate) fn with(fabric: &Fabric, change: impl FnOnce(&mut PeerOptions)) -> Self {
         let now_ms = fabric.specification.genesis.time_ms + 3_600_000;
         let specification = Arc::new(fabric.specification.clone());
         let database = Arc::new(MemoryDatabase::new());
         let chain = ChainManager::open(specification, database, [5; 32], manager::Options::default())
             .expect("an empty database is a chain of genesis");
         let genesis = Tip::from(chain.genesis());
-        let options = PeerOptions::new(peer(0), chain.genesis().id);
+        let mut options = PeerOptions::new(peer(0), chain.genesis().id);
+        change(&mut options);
         let peers = Peers::new(options, Book::new([6; 32], false), genesis, [7; 32], now_ms);
         let pool = Limits::new(chain.parameters().fees);
         let options = Options { software: "hand".into(), mine_alone: false, pool };
         let participant = Participant::new(options, chain, peers, Sync::new(SyncOptions::default()));
-        let (jobs, judged, banned, asked) = Default::default();
-        Self { participant, now_ms, jobs, judged, banned, asked, messages: 0, genesis }
+        let (jobs, judged, banned, dialled, asked) = Default::default();
+        Self { participant, now_ms, jobs, judged, banned, dialled, asked, messages: 0, genesis }
     }
 
     pub(crate) fn handle(&mut self, input: Input) {
@@ -59,6 +71,7 @@ impl Node {
                 Effect::Request { peer, id, request, .. } => self.asked.push((peer, id, request)),
                 Effect::Judge { peer, verdict, .. } => self.judged.push((peer, verdict)),
                 Effect::Disconnect { peer, why: Refused::Banned(_) } => self.banned.push(peer),
+                Effect::Dial { address, .. } => self.dialled.push(address),
                 job @ (Effect::VerifyBlocks(_) | Effect::VerifyHeaders(_)) => self.jobs.push(job),
                 _ => {}
             }
@@ -90,7 +103,7 @@ impl Node {
         self.handle(Input::Tick);
     }
 
-    /// A peer dials, and both say HELLO. It is in a network of its own.
+    /// A peer dials, and both say HELLO.
     pub(crate) fn befriend(&mut self, n: u8) {
         let claim = self.genesis;
         self.befriend_with(n, claim);
@@ -98,8 +111,13 @@ impl Node {
 
     /// The same with one that says where its best chain ends.
     pub(crate) fn befriend_with(&mut self, n: u8, tip: Tip) {
-        let (peer, address) = (peer(n), format!("/ip4/93.{n}.0.1/tcp/7"));
-        self.handle(Input::Connected { peer, address, outbound: false });
+        self.greet(n, tip, false);
+    }
+
+    /// The same with one that was dialled if it is `outbound`.
+    pub(crate) fn greet(&mut self, n: u8, tip: Tip, outbound: bool) {
+        let peer = peer(n);
+        self.handle(Input::Connected { peer, address: place(n), outbound });
         let hello = Hello {
             version: PROTOCOL_VERSION,
             genesis: self.genesis.id,
@@ -109,7 +127,7 @@ impl Node {
             time_ms: self.now_ms,
         };
         self.ask(n, Request::Hello(hello.clone()));
-        let (_, id, _) = self.asked.pop().expect("HELLO is asked");
+        let id = self.question(n, |request| matches!(request, Request::Hello(_))).expect("it is asked");
         self.answer(n, id, Ok(Response::Hello(hello)));
         assert!(self.participant.peers().is_ready(&peer));
     }

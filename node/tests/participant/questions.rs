@@ -1,10 +1,10 @@
 use spacetime_node::chain::{BlockId, Capped, Height};
 use spacetime_node::consensus::Weight;
 use spacetime_node::network::message::{Request, Response, Tip};
-use spacetime_node::participant::RequestFailure;
+use spacetime_node::participant::{Input, RequestFailure};
 use spacetime_node::testing::Fabric;
 
-use super::hand::Node;
+use super::hand::{Node, peer, place};
 
 /// A claim of a chain that nobody has.
 fn heavy(node: &Node) -> Tip {
@@ -53,6 +53,31 @@ fn claims_that_cost_nothing_keep_no_node_from_mining() {
         }
     }
     assert!(asked > 20, "{asked}");
+}
+
+#[test]
+fn a_dialled_peer_that_refuses_whatever_it_is_asked_gives_way_to_another() {
+    let mut node = Node::with(&Fabric::default(), |options| options.outbound = 1);
+    let claim = heavy(&node);
+    node.greet(1, claim, true);
+    for _ in 0..6000 {
+        node.wait(100);
+        for (_, id, _) in node.asked.extract_if(.., |(_, _, request)| is_headers(request)).collect::<Vec<_>>() {
+            node.answer(1, id, Ok(Response::Refused));
+        }
+    }
+    node.handle(Input::Discovered { peer: peer(2), address: place(2) });
+    // Every two minutes somebody is tried.
+    for _ in 0..300 {
+        if node.dialled.is_empty() {
+            node.wait(500);
+        }
+    }
+    assert_eq!(node.dialled, [place(2)]);
+    let tip = Tip::from(node.participant.chain().tip());
+    node.greet(2, tip, true);
+    assert_eq!(node.participant.peers().counters().replaced, 1);
+    assert!(!node.participant.peers().is_ready(&peer(1)));
 }
 
 #[test]

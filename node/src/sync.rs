@@ -373,6 +373,7 @@ impl Sync {
     /// What became of a block, wherever it came from.
     pub fn judged(&mut self, id: &BlockId, verdict: &Verdict) {
         self.is_stirred = true;
+        if format!("{id}").starts_with("fe81a23d") { eprintln!("JUDGED {id} {verdict:?} handed {}", self.handed.contains_key(id)); }
         let handed = self.handed.remove(id);
         let single = self.singles.remove(id);
         self.progressed |= handed.is_some();

@@ -65,7 +65,9 @@ impl Offence {
     pub const fn points(self) -> u32 {
         match self {
             Self::Malformed | Self::BadHeader | Self::BadBlock | Self::BadProof | Self::BadTransaction => BAN_POINTS,
-            Self::WrongAnswer | Self::Overstated | Self::Withheld => ONCE,
+            Self::Overstated | Self::Withheld => ONCE,
+            // What was asked for may be gone when it is answered, of several questions at a time.
+            Self::WrongAnswer => 50,
             Self::UnexecutedBlock | Self::Flood => 20,
             Self::Slow => 10,
             Self::OtherChain => 0,

@@ -96,7 +96,7 @@ fn what_a_peer_did_is_not_forgotten_when_it_leaves() {
 
 #[test]
 fn what_may_be_bad_luck_once_is_none_twice_within_minutes() {
-    for offence in [Offence::WrongAnswer, Offence::Overstated, Offence::Withheld] {
+    for offence in [Offence::Overstated, Offence::Withheld] {
         for (minutes, banned) in [(0, true), (5, true), (60, false)] {
             let mut hand = Hand::new(|_| {});
             hand.befriend(1, &place(1), false);

@@ -373,7 +373,9 @@ impl Sync {
     /// What became of a block, wherever it came from.
     pub fn judged(&mut self, id: &BlockId, verdict: &Verdict) {
         self.is_stirred = true;
-        if format!("{id}").starts_with("fe81a23d") { eprintln!("JUDGED {id} {verdict:?} handed {}", self.handed.contains_key(id)); }
+        if format!("{id}").starts_with("fe81a23d") {
+            eprintln!("JUDGED {id} {verdict:?} handed {}", self.handed.contains_key(id));
+        }
         let handed = self.handed.remove(id);
         let single = self.singles.remove(id);
         self.progressed |= handed.is_some();
@@ -486,7 +488,7 @@ impl Sync {
         self.look_ahead(manager, ids, &spans, now_ms);
         self.hold = self.hold(manager, &spans, now_ms)?;
         self.ask_blocks(manager, ids, &spans, now_ms);
-        self.hand_over(manager, &spans);
+        self.hand_over(manager, &spans)?;
         self.ask_singles(manager, ids, now_ms)?;
         self.watch(now_ms);
         self.note_progress(manager.tip(), now_ms);

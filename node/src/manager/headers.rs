@@ -176,9 +176,19 @@ impl<D: Database> ChainManager<D> {
 
     /// Takes note of headers that stand one on another, lowest first, and whose signatures and rows hold: their blocks
     /// are taken as they come, lowest first, and do not wait for one that shows their branch to be heavy.
-    pub fn expect_blocks(&mut self, headers: &[Lineage]) {
-        if let Some(last) = headers.last() {
-            self.waiting.note_heavy(headers, last.weight);
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn expect_blocks(&mut self, headers: &[Lineage]) -> Result<(), StoreError> {
+        let Some(heaviest) = headers.last().map(|last| last.weight) else { return Ok(()) };
+        let mut wanted = Vec::new();
+        for lineage in headers {
+            // What has come by another way meanwhile is nothing that those above it wait for.
+            if !self.holds(&lineage.id)? {
+                wanted.push(lineage);
+            }
         }
+        self.waiting.note_heavy(wanted, heaviest);
+        Ok(())
     }
 }

@@ -112,7 +112,7 @@ impl Waiting {
     }
 
     /// Notes that the branch of these headers is as heavy as `heaviest`, before their blocks have come.
-    pub(super) fn note_heavy(&mut self, lineages: &[Lineage], heaviest: Weight) {
+    pub(super) fn note_heavy<'a>(&mut self, lineages: impl IntoIterator<Item = &'a Lineage>, heaviest: Weight) {
         for lineage in lineages {
             let id = lineage.id;
             let light = self.lights.entry(id).or_insert_with(|| {

@@ -253,17 +253,21 @@ impl Sync {
     }
 
     /// Hands over what is here in order.
-    pub(super) fn hand_over<D: Database>(&mut self, manager: &mut ChainManager<D>, spans: &Spans) {
+    pub(super) fn hand_over<D: Database>(
+        &mut self,
+        manager: &mut ChainManager<D>,
+        spans: &Spans,
+    ) -> Result<(), StoreError> {
         loop {
             let mut pieces: Vec<_> = self.handed.values().map(|handed| handed.piece).collect();
             pieces.sort_unstable();
             pieces.dedup();
             if pieces.len() >= MAX_PIECES {
-                return;
+                return Ok(());
             }
             let entries = &self.trunk.entries;
             let Some(first) = entries.iter().position(|entry| !entry.body.is_gone()) else {
-                return;
+                return Ok(());
             };
             let (mut count, mut bytes_here) = (0, 0);
             while let Some(entry) = entries.get(first + count)
@@ -278,13 +282,13 @@ impl Sync {
             // A piece that is not full waits for more while others are on their way.
             let is_full = count >= spans.piece || bytes_here >= MAX_PIECE_BYTES;
             if count == 0 || !is_full && !pieces.is_empty() && first + count < entries.len() {
-                return;
+                return Ok(());
             }
             if self.fork < manager.tip().height {
                 let ahead = self.trunk.entries.iter().skip(first);
                 let verified = ahead.take_while(|entry| matches!(entry.stage, Stage::Verified));
                 let lineages: Vec<_> = verified.map(|entry| entry.lineage.clone()).collect();
-                manager.expect_blocks(&lineages);
+                manager.expect_blocks(&lineages)?;
             }
             let piece = self.next_piece;
             self.next_piece += 1;

@@ -235,7 +235,7 @@ fn blocks_of_a_branch_that_headers_showed_to_be_heavy_do_not_wait() {
         let (mut manager, _) = fresh(&fabric);
         submit(&mut manager, blocks(&fabric, &trunk), LATER_MS);
         if expected {
-            manager.expect_blocks(&lineages);
+            manager.expect_blocks(&lineages).unwrap();
         }
         let first = manager.admit(blocks(&fabric, &rival[..2]), LATER_MS).unwrap();
         assert_eq!(first.candidates.len(), if expected { 2 } else { 0 });
@@ -255,13 +255,31 @@ fn a_missing_block_of_an_expected_branch_is_named() {
     let lineages: Vec<_> = rival.iter().map(|id| fabric.made(id).lineage.clone()).collect();
     let (mut manager, _) = fresh(&fabric);
     submit(&mut manager, blocks(&fabric, &trunk), LATER_MS);
-    manager.expect_blocks(&lineages);
+    manager.expect_blocks(&lineages).unwrap();
     submit(&mut manager, blocks(&fabric, &rival[..1]), LATER_MS);
     let orphan = verdict(&mut manager, fabric.block(&rival[2]), LATER_MS);
     assert_eq!(orphan, Verdict::Orphan { parent: rival[1] });
     submit(&mut manager, blocks(&fabric, &rival[1..2]), LATER_MS);
     submit(&mut manager, blocks(&fabric, &rival[3..]), LATER_MS);
     assert_eq!(manager.tip().id, rival[5]);
+}
+
+#[test]
+fn an_expected_block_that_came_by_another_way_keeps_nothing_waiting() {
+    let mut fabric = Fabric::default();
+    let trunk = fabric.chain(&fabric.genesis_id(), 6, 0);
+    let lineages: Vec<_> = trunk.iter().map(|id| fabric.made(id).lineage.clone()).collect();
+    let (mut manager, _) = fresh(&fabric);
+    // One is taken, one is being verified, and one has not come yet.
+    submit(&mut manager, blocks(&fabric, &trunk[..3]), LATER_MS);
+    let fourth = manager.admit(blocks(&fabric, &trunk[3..4]), LATER_MS).unwrap();
+    manager.expect_blocks(&lineages).unwrap();
+    let results = verify(manager.verifier(), &fourth.candidates);
+    manager.apply(fourth.candidates.into_iter().zip(results)).unwrap();
+    let orphan = verdict(&mut manager, fabric.block(&trunk[5]), LATER_MS);
+    assert_eq!(orphan, Verdict::Orphan { parent: trunk[4] }, "what has not come is waited for");
+    submit(&mut manager, blocks(&fabric, &trunk[4..5]), LATER_MS);
+    assert_eq!(manager.tip().id, trunk[5]);
 }
 
 #[test]

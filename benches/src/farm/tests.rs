@@ -90,6 +90,8 @@ fn rehearsal(window: Duration, budget: Duration, a_read_takes: Duration) -> Rehe
         block_bytes: 4096,
         disks: Arc::clone(&disks) as _,
         clock: Arc::clone(&slow) as _,
+        // Slow as they are, they do not hang.
+        stall_limit: 3600 * SECOND,
         ..FarmOptions::default()
     };
     let farm = Farm::open([folder.path()], options).expect("good options");

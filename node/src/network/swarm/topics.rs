@@ -38,6 +38,27 @@ impl Topics {
         [&self.proposal, &self.submission, &self.transaction]
     }
 
+    /// Whether bytes begin as a message of a topic does. Of the rest nothing is looked at.
+    fn begins_well(&self, topic: &TopicHash, data: &[u8]) -> bool {
+        // What borsh begins an enum with.
+        let expected = match data.first() {
+            Some(0) => &self.proposal,
+            Some(1) => &self.submission,
+            Some(2) => &self.transaction,
+            _ => return false,
+        };
+        expected.hash() == *topic
+    }
+
+    /// What a message is known again by: its content, but where it is in a topic that is not its own. Whoever says it there
+    /// first must not keep it away from us.
+    fn id_of(&self, topic: &TopicHash, data: &[u8]) -> GossipId {
+        match self.begins_well(topic, data) {
+            true => GossipId::of(data),
+            false => GossipId::of(&[topic.as_str().as_bytes(), data].concat()),
+        }
+    }
+
     /// Where a message belongs.
     pub(super) fn of(&self, gossip: &Gossip) -> TopicHash {
         let topic = match gossip {
@@ -49,26 +70,12 @@ impl Topics {
     }
 }
 
-/// Lets in what stands in the topic that it belongs to, before it is counted as seen: otherwise whoever says a message in
-/// another topic first would keep it away from us, and whatever is said in topics of nobody would take room.
+/// Lets in what stands in the topics of the chain: what is said in others would take room, and nobody would look at it.
 pub(super) struct OwnTopics(Topics);
-
-impl OwnTopics {
-    fn belongs(&self, topic: &TopicHash, data: &[u8]) -> bool {
-        // What borsh begins an enum with; of the rest nothing is looked at yet.
-        let expected = match data.first() {
-            Some(0) => &self.0.proposal,
-            Some(1) => &self.0.submission,
-            Some(2) => &self.0.transaction,
-            _ => return false,
-        };
-        expected.hash() == *topic
-    }
-}
 
 impl DataTransform for OwnTopics {
     fn inbound_transform(&self, raw: RawMessage) -> io::Result<Message> {
-        match self.belongs(&raw.topic, &raw.data) {
+        match self.0.all().iter().any(|topic| topic.hash() == raw.topic) {
             true => IdentityTransform.inbound_transform(raw),
             false => Err(io::ErrorKind::InvalidData.into()),
         }
@@ -91,12 +98,14 @@ pub(super) fn gossip_id(id: &MessageId) -> Option<GossipId> {
 
 /// Gossip on a chain, all topics subscribed to.
 pub(super) fn gossipsub(genesis: &BlockId) -> Result<Gossipsub, Box<dyn std::error::Error + Send + Sync>> {
+    let topics = Topics::new(genesis);
+    let named = topics.clone();
     let mut config = ConfigBuilder::default();
     config
         .protocol_id_prefix(format!("/spacetime/{}/gossip", const_hex::encode(genesis.0)))
         .validation_mode(ValidationMode::Anonymous)
         .validate_messages()
-        .message_id_fn(|message: &Message| message_id(GossipId::of(&message.data)))
+        .message_id_fn(move |message: &Message| message_id(named.id_of(&message.topic, &message.data)))
         .max_transmit_size(MAX_GOSSIP_BYTES + ENVELOPE_BYTES)
         .duplicate_cache_time(SEEN)
         // What we make ourselves goes to all at once.
@@ -113,7 +122,6 @@ pub(super) fn gossipsub(genesis: &BlockId) -> Result<Gossipsub, Box<dyn std::err
         .idontwant_message_size_threshold(usize::MAX)
         // Blocks wait for a slow reader no longer than they are news.
         .connection_handler_queue_len(1024);
-    let topics = Topics::new(genesis);
     let allowed: HashSet<_> = topics.all().map(IdentTopic::hash).into_iter().collect();
     let mut gossip = Gossipsub::new_with_subscription_filter_and_transform(
         MessageAuthenticity::Anonymous,
@@ -135,15 +143,33 @@ mod tests {
     use crate::testing::Wallet;
 
     #[test]
-    fn a_message_comes_in_by_its_own_topic_alone() {
+    fn a_message_in_another_topic_is_another_message() {
         let topics = Topics::new(&BlockId([7; 32]));
-        let own = OwnTopics(topics.clone());
         let sent = Wallet::new([1; 32]).transfer(&BlockId([7; 32]), 0, Amount(1), Address([2; 20]), Amount(3));
         let gossip = Gossip::Transaction(Box::new(sent));
         let data = encode(&gossip);
-        assert!(own.belongs(&topics.of(&gossip), &data));
-        let others = [topics.proposal.hash(), topics.submission.hash(), TopicHash::from_raw("x")];
-        assert!(others.iter().all(|topic| !own.belongs(topic, &data)));
-        assert!(!own.belongs(&topics.of(&gossip), &[]) && !own.belongs(&topics.of(&gossip), &[3]));
+        assert_eq!(topics.id_of(&topics.of(&gossip), &data), GossipId::of(&data));
+        for topic in [&topics.proposal, &topics.submission] {
+            assert_ne!(topics.id_of(&topic.hash(), &data), GossipId::of(&data));
+        }
+        assert!(!topics.begins_well(&topics.of(&gossip), &[]) && !topics.begins_well(&topics.of(&gossip), &[3]));
+    }
+
+    #[test]
+    fn what_is_said_in_topics_of_nobody_does_not_come_in() {
+        let topics = Topics::new(&BlockId([7; 32]));
+        let said_in = |topic| {
+            let raw = RawMessage {
+                source: None,
+                data: vec![2],
+                sequence_number: None,
+                topic,
+                signature: None,
+                key: None,
+                validated: false,
+            };
+            OwnTopics(topics.clone()).inbound_transform(raw).is_ok()
+        };
+        assert!(said_in(topics.transaction.hash()) && !said_in(TopicHash::from_raw("x")));
     }
 }

@@ -64,7 +64,8 @@ const ATTACKS: [Attack; 13] = [
     ("forged-transaction", 5, Fate::Banned),
     ("forged-headers", 20, Fate::Banned),
     ("bad-body", 20, Fate::Banned),
-    ("bad-state", 20, Fate::Banned),
+    // Refused; but whoever forwards a block beside its own chain cannot have seen it, so that one costs little.
+    ("bad-state", 20, Fate::Bounded),
     ("unpaid-transactions", 10, Fate::Banned),
     ("same-block", 20, Fate::Banned),
     ("questions", 10, Fate::Banned),

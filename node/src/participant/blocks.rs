@@ -36,8 +36,8 @@ const BLOCK_MERIT: u32 = 1;
 pub(super) enum Source {
     /// One of this node's miners.
     Own,
-    /// A peer forwarded it.
-    Gossip(PeerId, GossipId),
+    /// A peer forwarded it, in so many bytes.
+    Gossip(PeerId, GossipId, usize),
     /// A peer was asked for it.
     Asked(PeerId),
 }
@@ -46,7 +46,7 @@ impl Source {
     fn peer(self) -> Option<PeerId> {
         match self {
             Self::Own => None,
-            Self::Gossip(peer, _) | Self::Asked(peer) => Some(peer),
+            Self::Gossip(peer, ..) | Self::Asked(peer) => Some(peer),
         }
     }
 }
@@ -163,7 +163,8 @@ impl<D: Database> Participant<D> {
             self.judge(peer, gossip, Verdict::Ignore);
             return Ok(());
         }
-        self.take_blocks([(Source::Gossip(peer, gossip), block)], now_ms)
+        let bytes = block.encoded_len();
+        self.take_blocks([(Source::Gossip(peer, gossip, bytes), block)], now_ms)
     }
 
     /// Blocks in any order: what is cheap is checked here, the rest on another thread.
@@ -178,7 +179,7 @@ impl<D: Database> Participant<D> {
             // Who comes second with a block that is being looked at is not to blame for it, whatever it is.
             let is_second = self.intake.sources.contains(&id) && self.chain.is_pending(&id);
             match source {
-                Source::Gossip(peer, gossip) if is_second => {
+                Source::Gossip(peer, gossip, _) if is_second => {
                     self.judge(peer, gossip, Verdict::Ignore);
                     continue;
                 }
@@ -234,6 +235,7 @@ impl<D: Database> Participant<D> {
             if let Some((_, block)) = proposals.iter().find(|(own, _)| *own == id).filter(|_| stands) {
                 self.counters.proposed += 1;
                 tracing::info!(height = block.header.height.0, epoch = block.header.epoch.0, %id, "proposed a block");
+                self.peers.spread(block.encoded_len(), true, now_ms);
                 self.effects.push(Effect::Publish(Gossip::Proposal(Box::new(block.clone()))));
             }
             self.judged(id, &verdict, !surplus.contains(&id), now_ms);
@@ -300,7 +302,10 @@ impl<D: Database> Participant<D> {
         if let (manager::Verdict::Connected, Some(peer)) = (verdict, source.peer()) {
             self.peers.useful(&peer, BLOCK_MERIT, now_ms);
         }
-        if let Source::Gossip(peer, gossip) = source {
+        if let Source::Gossip(peer, gossip, bytes) = source {
+            if judged == Verdict::Accept {
+                self.peers.spread(bytes, false, now_ms);
+            }
             self.judge(peer, gossip, judged);
             if let manager::Verdict::Orphan { parent } = verdict {
                 self.sync.orphan(&peer, parent);

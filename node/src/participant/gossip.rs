@@ -2,7 +2,7 @@
 
 use super::propose::ProofRefusal;
 use super::{Effect, Participant, Verdict};
-use crate::chain::{Epoch, Hash, Transaction, TransactionId};
+use crate::chain::{Epoch, Hash, Transaction, TransactionId, encode};
 use crate::chain_pool::PoolError;
 use crate::consensus::Engine;
 use crate::network::PeerId;
@@ -51,6 +51,7 @@ impl<D: Database> Participant<D> {
         match self.check_submission(submission) {
             Ok(holder) => {
                 self.rounds.take(submission.epoch, Hash(submission.proof.challenge), holder);
+                self.peers.spread(encode(submission).len(), false, now_ms);
                 self.judge(peer, id, Verdict::Accept);
             }
             Err(ProofRefusal::Store(error)) => return Err(error),
@@ -77,10 +78,14 @@ impl<D: Database> Participant<D> {
             self.judge(peer, id, Verdict::Ignore);
             return Ok(());
         }
+        let bytes = transaction.encoded_len();
         match self.pool_offer(transaction)? {
             // What all of the network could not keep up with stays here: the next nodes may have it of others.
             Ok(()) if !self.peers.may_forward(now_ms) => self.judge(peer, id, Verdict::Ignore),
-            Ok(()) => self.judge(peer, id, Verdict::Accept),
+            Ok(()) => {
+                self.peers.spread(bytes, false, now_ms);
+                self.judge(peer, id, Verdict::Accept);
+            }
             Err(PoolError::Invalid(error)) => {
                 tracing::warn!(%peer, reason = %error, "refused a transaction");
                 self.judge(peer, id, Verdict::Reject);

@@ -8,7 +8,7 @@ use super::blocks::Source;
 use super::rounds::Holder;
 use super::{Effect, Participant};
 use crate::builder::{BuildError, Template, Win};
-use crate::chain::{Block, BlockId, Epoch, Hash, Metadata, MinerKey, PlotId, bls, plot_key};
+use crate::chain::{Block, BlockId, Epoch, Hash, Metadata, MinerKey, PlotId, bls, encode, plot_key};
 use crate::chain_pool::PoolError;
 use crate::consensus::{Engine, reveal_message};
 use crate::miner::work::{MinerProof, MinerSigned, Pause, SignWork, Work};
@@ -130,6 +130,7 @@ impl<D: Database> Participant<D> {
         }
         self.rounds.take(submission.epoch, Hash(challenge.0), holder);
         self.counters.submitted += 1;
+        self.peers.spread(encode(&submission).len(), true, now_ms);
         self.effects.push(Effect::Publish(Gossip::Submission(Box::new(submission))));
         self.propose(now_ms).map_err(ProofRefusal::Store)
     }

@@ -111,6 +111,9 @@ impl Kind {
 /// no peer pays for what others sent. A full block of the main chain every four seconds.
 const FORWARDED: (u64, u64) = (4096, 60_000);
 
+/// Peers that a gossip is forwarded to, as a rule: those that the network keeps in a mesh for each topic.
+const COPIES: usize = 6;
+
 /// One peer has one part in so many of the bytes of answers to all, so that no leech has those of all.
 const SHARE: u64 = 4;
 
@@ -171,9 +174,19 @@ impl Peers {
         allowed
     }
 
-    /// Whether one more transaction is forwarded.
+    /// Whether one more transaction is forwarded: there are bytes left for it, which blocks and proofs take first.
     pub fn may_forward(&mut self, now_ms: u64) -> bool {
-        self.forwarded.take(1, now_ms)
+        let is_open = self.options.upload_per_second == 0 || self.upload.is_open(now_ms);
+        is_open && self.forwarded.take(1, now_ms)
+    }
+
+    /// A gossip of so many bytes is forwarded to some peers, or published to `all` of them: it counts against what all are
+    /// sent. What is urgent goes out whatever is left, and answers and transactions wait for it.
+    pub fn spread(&mut self, bytes: usize, all: bool, now_ms: u64) {
+        let copies = if all { self.peers.len() } else { self.peers.len().min(COPIES) };
+        let bytes = bytes.saturating_mul(copies) as u64;
+        self.counters.sent_bytes += bytes;
+        self.upload.charge(bytes, now_ms);
     }
 
     /// Bytes of an answer to GET_HEADERS, GET_BLOCK or TX_POOL_REQUEST went to a peer.

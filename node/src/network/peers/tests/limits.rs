@@ -236,6 +236,26 @@ fn bytes_of_all_answers_have_a_limit() {
 }
 
 #[test]
+fn what_is_forwarded_counts_and_transactions_and_answers_wait_for_blocks() {
+    let headers = || Request::Headers(GetHeaders { locator: Capped::default(), limit: 1 });
+    let mut hand = Hand::new(|options| options.upload_per_second = 1000);
+    hand.befriend(1, &place(1), false);
+    hand.befriend(2, &place(2), false);
+    assert!(hand.peers.may_forward(hand.now_ms));
+    // A block to both, which takes two seconds' worth and one that is owed.
+    hand.peers.spread(1500, false, hand.now_ms);
+    assert!(!hand.peers.may_forward(hand.now_ms));
+    assert_eq!(hand.answer(1, headers()), Response::Refused);
+    hand.now_ms += 1001;
+    assert!(hand.peers.may_forward(hand.now_ms) && matches!(hand.request(1, headers()), Asked::Pass(..)));
+    // The control: without a limit there is nothing to wait for.
+    let mut hand = Hand::new(|options| options.upload_per_second = 0);
+    hand.befriend(1, &place(1), false);
+    hand.peers.spread(usize::MAX, true, hand.now_ms);
+    assert!(hand.peers.may_forward(hand.now_ms));
+}
+
+#[test]
 fn one_peer_has_a_quarter_of_the_bytes_of_all() {
     let headers = || Request::Headers(GetHeaders { locator: Capped::default(), limit: 1 });
     let mut hand = Hand::new(|options| options.upload_per_second = 1000);

@@ -46,18 +46,28 @@ pub enum AddressError {
 }
 
 /// The one form of an IP address: an IPv4 address in the clothes of IPv6 (mapped, compatible, 6to4, NAT64's well-known
-/// prefix) is the IPv4 address.
+/// prefix, SIIT) is the IPv4 address.
 #[must_use]
 pub fn canonical(ip: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = ip else { return ip };
     let [a, b, c, d, e, f, g, h] = v6.segments();
     let low = || IpAddr::V4(Ipv4Addr::from((u32::from(g) << 16) | u32::from(h)));
     match [a, b, c, d, e, f] {
-        [0, 0, 0, 0, 0, 0xffff] | [0x64, 0xff9b, 0, 0, 0, 0] => low(),
+        [0, 0, 0, 0, 0, 0xffff] | [0, 0, 0, 0, 0xffff, 0] | [0x64, 0xff9b, 0, 0, 0, 0] => low(),
         // `::` and `::1` are addresses of their own.
         [0, 0, 0, 0, 0, 0] if g != 0 => low(),
         [0x2002, ..] => IpAddr::V4(Ipv4Addr::from((u32::from(b) << 16) | u32::from(c))),
         _ => ip,
+    }
+}
+
+/// Whom an IP address stands for: an IPv4 address, or an IPv6 /64, which is one owner's, in its one form.
+#[must_use]
+pub fn owner(ip: IpAddr) -> IpAddr {
+    match canonical(ip) {
+        // `::1` stands for this machine alone.
+        IpAddr::V6(v6) if !v6.is_loopback() => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
+        ip => ip,
     }
 }
 

@@ -1,10 +1,10 @@
 //! What peers did before, and who may not come back yet.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use super::PeerId;
-use super::address::canonical;
+use super::address::owner;
 use super::score::Fading;
 
 /// Most bans at a time. Where there are more, those that end first go: an attacker with more addresses than these is
@@ -28,10 +28,7 @@ impl Banned {
     /// Whoever is at an IP address: of IPv6 the whole /64, which is one owner's.
     #[must_use]
     pub fn ip(ip: IpAddr) -> Self {
-        match canonical(ip) {
-            IpAddr::V6(v6) => Self::Ip(Ipv6Addr::from(u128::from(v6) >> 64 << 64).into()),
-            v4 => Self::Ip(v4),
-        }
+        Self::Ip(owner(ip))
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, Sleep};
 use tracing::{debug, warn};
 
-use super::rate::owner;
+use crate::network::address::owner;
 
 /// How long a connection may lie idle.
 const IDLE: Duration = Duration::from_secs(60);

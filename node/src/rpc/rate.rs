@@ -1,12 +1,13 @@
 //! How often one address may ask.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use lru::LruCache;
 
+use crate::network::address::owner;
 use crate::network::bucket::TokenBucket;
 
 /// Addresses that are remembered, the latest: more than ask in a second, and below a megabyte. Whoever is forgotten may
@@ -41,14 +42,6 @@ impl Rates {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || TokenBucket::new(self.burst, self.per_minute, now_ms);
         buckets.get_or_insert_mut(owner(address), new).take(1, now_ms)
-    }
-}
-
-/// Whom an address stands for: of IPv6 people have a /64, and IPv4 in IPv6 clothes is IPv4.
-pub(super) fn owner(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
-        address => address,
     }
 }
 

@@ -16,9 +16,14 @@ fn parse(text: &str) -> PeerAddress {
 #[test]
 fn an_ipv4_address_in_ipv6_clothes_is_the_same_address() {
     let plain = ip("203.0.113.9");
-    for dressed in
-        ["::ffff:203.0.113.9", "::203.0.113.9", "64:ff9b::203.0.113.9", "2002:cb00:7109::1", "2002:cb00:7109:7::"]
-    {
+    for dressed in [
+        "::ffff:203.0.113.9",
+        "::203.0.113.9",
+        "::ffff:0:203.0.113.9",
+        "64:ff9b::203.0.113.9",
+        "2002:cb00:7109::1",
+        "2002:cb00:7109:7::",
+    ] {
         assert_eq!(canonical(ip(dressed)), plain, "{dressed}");
         assert_eq!(Group::of(ip(dressed)), Group::of(plain));
         let text = format!("/ip6/{}/tcp/7", ip(dressed));

@@ -212,7 +212,7 @@ impl Runner {
         }
         let decoded = decode::<Gossip>("gossip", &message.data, MAX_GOSSIP_BYTES).ok();
         // What stands in the wrong topic is not what it says.
-        let Some(decoded) = decoded.filter(|decoded| self.topics.of(decoded) == message.topic) else {
+        let Some(decoded) = decoded.filter(|decoded| *self.topics.of(decoded) == message.topic) else {
             self.malformed(peer);
             return Some(MessageAcceptance::Reject);
         };

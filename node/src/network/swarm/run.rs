@@ -214,7 +214,7 @@ impl Runner {
             tracing::error!(bytes = bytes.len(), limit = MAX_GOSSIP_BYTES, "a message too long to be published");
             return;
         }
-        let (topic, length) = (self.topics.of(gossip), bytes.len());
+        let (topic, length) = (self.topics.of(gossip).clone(), bytes.len());
         match self.swarm.behaviour_mut().gossip.publish(topic, bytes) {
             Ok(_) => {
                 add(&self.counters.gossip_published, 1);

@@ -23,18 +23,18 @@ const SEEN: Duration = Duration::from_secs(30);
 /// The topics of a chain.
 #[derive(Clone, Debug)]
 pub(super) struct Topics {
-    proposal: IdentTopic,
-    submission: IdentTopic,
-    transaction: IdentTopic,
+    proposal: TopicHash,
+    submission: TopicHash,
+    transaction: TopicHash,
 }
 
 impl Topics {
     pub(super) fn new(genesis: &BlockId) -> Self {
-        let topic = |name: &str| IdentTopic::new(format!("spacetime/{}/{name}/1", const_hex::encode(genesis.0)));
+        let topic = |name: &str| TopicHash::from_raw(format!("spacetime/{}/{name}/1", const_hex::encode(genesis.0)));
         Self { proposal: topic("proposal"), submission: topic("submission"), transaction: topic("transaction") }
     }
 
-    fn all(&self) -> [&IdentTopic; 3] {
+    fn all(&self) -> [&TopicHash; 3] {
         [&self.proposal, &self.submission, &self.transaction]
     }
 
@@ -47,7 +47,7 @@ impl Topics {
             Some(2) => &self.transaction,
             _ => return false,
         };
-        expected.hash() == *topic
+        expected == topic
     }
 
     /// What a message is known again by: its content, but where it is in a topic that is not its own. Whoever says it there
@@ -60,13 +60,12 @@ impl Topics {
     }
 
     /// Where a message belongs.
-    pub(super) fn of(&self, gossip: &Gossip) -> TopicHash {
-        let topic = match gossip {
+    pub(super) fn of(&self, gossip: &Gossip) -> &TopicHash {
+        match gossip {
             Gossip::Proposal(_) => &self.proposal,
             Gossip::Submission(_) => &self.submission,
             Gossip::Transaction(_) => &self.transaction,
-        };
-        topic.hash()
+        }
     }
 }
 
@@ -75,7 +74,7 @@ pub(super) struct OwnTopics(Topics);
 
 impl DataTransform for OwnTopics {
     fn inbound_transform(&self, raw: RawMessage) -> io::Result<Message> {
-        match self.0.all().iter().any(|topic| topic.hash() == raw.topic) {
+        match self.0.all().contains(&&raw.topic) {
             true => IdentityTransform.inbound_transform(raw),
             false => Err(io::ErrorKind::InvalidData.into()),
         }
@@ -122,7 +121,7 @@ pub(super) fn gossipsub(genesis: &BlockId) -> Result<Gossipsub, Box<dyn std::err
         .idontwant_message_size_threshold(usize::MAX)
         // Blocks wait for a slow reader no longer than they are news.
         .connection_handler_queue_len(1024);
-    let allowed: HashSet<_> = topics.all().map(IdentTopic::hash).into_iter().collect();
+    let allowed: HashSet<_> = topics.all().map(TopicHash::clone).into();
     let mut gossip = Gossipsub::new_with_subscription_filter_and_transform(
         MessageAuthenticity::Anonymous,
         config.build()?,
@@ -130,7 +129,8 @@ pub(super) fn gossipsub(genesis: &BlockId) -> Result<Gossipsub, Box<dyn std::err
         OwnTopics(topics.clone()),
     )?;
     for topic in topics.all() {
-        gossip.subscribe(topic)?;
+        // Its hash is its name.
+        gossip.subscribe(&IdentTopic::new(topic.as_str()))?;
     }
     Ok(gossip)
 }
@@ -148,11 +148,11 @@ mod tests {
         let sent = Wallet::new([1; 32]).transfer(&BlockId([7; 32]), 0, Amount(1), Address([2; 20]), Amount(3));
         let gossip = Gossip::Transaction(Box::new(sent));
         let data = encode(&gossip);
-        assert_eq!(topics.id_of(&topics.of(&gossip), &data), GossipId::of(&data));
+        assert_eq!(topics.id_of(topics.of(&gossip), &data), GossipId::of(&data));
         for topic in [&topics.proposal, &topics.submission] {
-            assert_ne!(topics.id_of(&topic.hash(), &data), GossipId::of(&data));
+            assert_ne!(topics.id_of(topic, &data), GossipId::of(&data));
         }
-        assert!(!topics.begins_well(&topics.of(&gossip), &[]) && !topics.begins_well(&topics.of(&gossip), &[3]));
+        assert!(!topics.begins_well(topics.of(&gossip), &[]) && !topics.begins_well(topics.of(&gossip), &[3]));
     }
 
     #[test]
@@ -170,6 +170,6 @@ mod tests {
             };
             OwnTopics(topics.clone()).inbound_transform(raw).is_ok()
         };
-        assert!(said_in(topics.transaction.hash()) && !said_in(TopicHash::from_raw("x")));
+        assert!(said_in(topics.transaction.clone()) && !said_in(TopicHash::from_raw("x")));
     }
 }

@@ -39,7 +39,6 @@ pub use layers::{Layers, MAX_FILE_BYTES, read_file};
 pub use secret::{SecretFileError, read_or_make_secret};
 pub use settings::{Kind, SETTINGS, Setting};
 
-use crate::chain::Amount;
 use crate::consensus::Fees;
 use crate::mempool::Limits;
 use crate::store::space::KEEP_FREE_BYTES;
@@ -328,7 +327,7 @@ impl Default for Mine {
 
 impl Default for Pool {
     fn default() -> Self {
-        let limits = Limits::new(Fees { base: Amount::ZERO, per_byte: Amount::ZERO });
+        let limits = Limits::new(Fees::ZERO);
         Self { transactions: limits.transactions as u64, bytes: limits.bytes as u64, fee_base: 0, fee_per_byte: 0 }
     }
 }

@@ -29,7 +29,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 pub use crate::builder::Room;
-use crate::chain::{Address, Amount, TransactionId};
+use crate::chain::{Address, TransactionId};
 use crate::consensus::Fees;
 use crate::state::{Fault, StateError};
 
@@ -78,8 +78,7 @@ pub struct Limits {
 
 impl Limits {
     /// The widest that an operator may set: a million transactions in 1 GiB, at no fee but the chain's.
-    pub const GREATEST: Self =
-        Self { transactions: 1_000_000, bytes: 1 << 30, floor: Fees { base: Amount::ZERO, per_byte: Amount::ZERO } };
+    pub const GREATEST: Self = Self { transactions: 1_000_000, bytes: 1 << 30, floor: Fees::ZERO };
 
     /// 20,000 transactions in 16 MiB, which is sixteen full blocks and near 40 MiB of memory.
     #[must_use]

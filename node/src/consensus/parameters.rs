@@ -79,6 +79,11 @@ pub struct Fees {
     pub per_byte: Amount,
 }
 
+impl Fees {
+    /// None.
+    pub const ZERO: Self = Self { base: Amount::ZERO, per_byte: Amount::ZERO };
+}
+
 /// What blocks pay (PROTOCOL §8).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 #[serde(deny_unknown_fields)]

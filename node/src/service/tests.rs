@@ -34,7 +34,7 @@ fn participant() -> Participant<MemoryDatabase> {
     let chain = chain.expect("an empty store");
     let options = PeerOptions::new(PeerId([1; 32]), chain.genesis().id);
     let peers = Peers::new(options, Book::new([1; 32], false), Tip::from(chain.tip()), [1; 32], now_ms());
-    let floor = Fees { base: crate::chain::Amount::ZERO, per_byte: crate::chain::Amount::ZERO };
+    let floor = Fees::ZERO;
     let options = Options { software: "test".into(), mine_alone: true, pool: Limits::new(floor) };
     Participant::new(options, chain, peers, Sync::new(SyncOptions::default()))
 }

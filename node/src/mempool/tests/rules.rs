@@ -92,7 +92,7 @@ fn a_replacement_pays_a_tenth_more_in_all_and_for_each_byte() {
     assert!(matches!(refused, Err(Refusal::Replacement { .. })));
 
     // From nothing, a tenth more is nothing: one unit is asked for.
-    let free = Limits { floor: Fees { base: Amount(0), per_byte: Amount(0) }, ..limits() };
+    let free = Limits { floor: Fees::ZERO, ..limits() };
     let mut pool = Mempool::new(free);
     insert(&mut pool, transfer(1, 0, 0), &world).expect("free");
     let refused = insert(&mut pool, transfer_of(1, 0, 0, 2, 0), &world);

@@ -11,13 +11,12 @@ use std::sync::Arc;
 use clap::{ArgGroup, Args};
 use spacetime_node::miner::window::WindowLine;
 use spacetime_node::miner::{News, RunError, Stop, run};
-use spacetime_prover::farm::MAX_THREADS;
 use tracing::info;
 
 use self::link::HttpLink;
 use self::payout::PayTo;
 use self::prepare::{Prepared, Wishes};
-use crate::args::{Engines, Size, engines, size};
+use crate::args::FarmFlags;
 use crate::interrupt::Interrupt;
 use crate::keys::passphrase::PassphraseFile;
 use crate::{Failure, out};
@@ -54,19 +53,8 @@ pub struct Miner {
     /// Holds up plotting while there is work: give the same file to `plot create --pause-file`.
     #[arg(long, value_name = "FILE")]
     pause_file: Option<PathBuf>,
-    /// Reads in flight on each disk.
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    queue_depth: Option<usize>,
-    /// Bytes of a read, a multiple of 4096.
-    #[arg(long, value_parser = size, value_name = "SIZE", allow_negative_numbers = true)]
-    block_size: Option<Size>,
-    /// What scores: auto, cpu, cpu:portable, cpu:shani, cpu:avx2 or cpu:avx512. GPUs, as gpu or gpu:0,2,
-    /// score beside the CPU where they are measured to be faster; auto leaves them alone.
-    #[arg(long, env = "SPACETIME_BACKEND", default_value = "auto", value_parser = engines, value_name = "BACKEND")]
-    backend: Engines,
-    /// Threads that score. Default: one for each CPU.
-    #[arg(long, env = "SPACETIME_THREADS", value_parser = clap::value_parser!(u16).range(1..=MAX_THREADS as i64), value_name = "N", allow_negative_numbers = true)]
-    threads: Option<u16>,
+    #[command(flatten)]
+    engine: FarmFlags,
     /// Prints a JSON object for each epoch.
     #[arg(long)]
     json: bool,
@@ -87,10 +75,7 @@ impl Miner {
             register: !self.no_register,
             pay_fees: self.pay_fees.as_deref(),
             pause_file: self.pause_file.as_deref(),
-            engines: &self.backend,
-            threads: self.threads,
-            queue_depth: self.queue_depth,
-            block_bytes: self.block_size.map(|size| size.bytes as usize),
+            engine: &self.engine,
         };
         let Prepared { options, record, field } = wishes.prepare()?;
         let stop = Stop::new();

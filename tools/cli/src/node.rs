@@ -4,6 +4,8 @@ pub(crate) mod chain;
 mod checkpoint;
 mod config;
 mod db;
+pub(crate) mod named;
+mod out_file;
 mod run;
 mod settings;
 

@@ -7,12 +7,11 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use indicatif::BinaryBytes;
 use spacetime_kernels::{Backend, ColumnIndex, Target};
-use spacetime_prover::farm::{Cancel, Ended, MAX_THREADS, Missed, PlotReport, ProveError, Refusal, ScorerReport};
+use spacetime_prover::farm::{Cancel, Ended, Missed, PlotReport, ProveError, Refusal, ScorerReport};
 use spacetime_prover::{Farm, FarmOptions, SearchOptions, SearchReport, farm};
 use tracing::{info, warn};
 
-use crate::args::{Challenges, Engines, Size, Strategy, bytes_32, challenges, duration, engines, size, strategy};
-use crate::gpu;
+use crate::args::{Challenges, FarmFlags, Strategy, bytes_32, challenges, duration, strategy};
 use crate::interrupt::Interrupt;
 use crate::network::warnings_of;
 use crate::plot::plot_code;
@@ -42,19 +41,8 @@ pub struct Prove {
     /// Ends the search at the first leaf below the target.
     #[arg(long, requires = "target")]
     first_winner: bool,
-    /// Reads in flight on each disk.
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    queue_depth: Option<usize>,
-    /// Bytes of a read, a multiple of 4096.
-    #[arg(long, value_parser = size, value_name = "SIZE", allow_negative_numbers = true)]
-    block_size: Option<Size>,
-    /// What scores: auto, cpu, cpu:portable, cpu:shani, cpu:avx2 or cpu:avx512. GPUs, as gpu or gpu:0,2,
-    /// score beside the CPU where they are measured to be faster; auto leaves them alone.
-    #[arg(long, env = "SPACETIME_BACKEND", default_value = "auto", value_parser = engines, value_name = "BACKEND")]
-    backend: Engines,
-    /// Threads that score. Default: one for each CPU.
-    #[arg(long, env = "SPACETIME_THREADS", value_parser = clap::value_parser!(u16).range(1..=MAX_THREADS as i64), value_name = "N", allow_negative_numbers = true)]
-    threads: Option<u16>,
+    #[command(flatten)]
+    engine: FarmFlags,
     /// Prints a JSON object for each challenge, the proof.
     #[arg(long)]
     json: bool,
@@ -63,8 +51,23 @@ pub struct Prove {
     paths: Vec<PathBuf>,
 }
 
+/// Opens plots, of which there may be none yet.
+///
+/// # Errors
+/// If there are some, and none can be used.
+pub(crate) fn open_plots(paths: &[PathBuf], options: FarmOptions) -> Result<Farm, Failure> {
+    allow_open_files();
+    let farm = Farm::open(paths, options).map_err(Failure::usage)?;
+    if farm.plots().is_empty() {
+        let mut failures = Failures::default();
+        farm.refused().iter().for_each(|refused| failures.push(refusal(&refused.why)));
+        failures.end()?;
+    }
+    Ok(farm)
+}
+
 /// Each plot is kept open, twice: the usual limit of 1024 files would be reached with 500 plots.
-pub(crate) fn allow_open_files() {
+fn allow_open_files() {
     #[cfg(unix)]
     {
         use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -79,12 +82,8 @@ pub(crate) fn allow_open_files() {
 /// # Errors
 /// If none can be used.
 pub(crate) fn open_farm(paths: &[PathBuf], options: FarmOptions) -> Result<Farm, Failure> {
-    allow_open_files();
-    let farm = Farm::open(paths, options).map_err(Failure::usage)?;
+    let farm = open_plots(paths, options)?;
     if farm.plots().is_empty() {
-        let mut failures = Failures::default();
-        farm.refused().iter().for_each(|refused| failures.push(refusal(&refused.why)));
-        failures.end()?;
         return Err(Failure::failed(format!("{}: no plot in it", paths[0].display())));
     }
     for plot in farm.plots() {
@@ -122,14 +121,7 @@ impl Prove {
     }
 
     fn open(&self) -> Result<Farm, Failure> {
-        let defaults = FarmOptions::default();
-        let options = FarmOptions {
-            queue_depth: self.queue_depth.unwrap_or(defaults.queue_depth),
-            block_bytes: self.block_size.map_or(defaults.block_bytes, |size| size.bytes as usize),
-            scorers: gpu::scorers(&self.backend)?,
-            ..defaults
-        };
-        let farm = open_farm(&self.paths, options)?;
+        let farm = open_farm(&self.paths, self.engine.options()?)?;
         farm.refused().iter().for_each(|refused| warn!("not used: {}", refused.why));
         Ok(farm)
     }
@@ -148,8 +140,8 @@ impl Prove {
             },
             stop_at_first_winner: self.first_winner,
             cancel,
-            backend: self.backend.cpu(),
-            threads: self.threads.map_or(defaults.threads, usize::from),
+            backend: self.engine.backend.cpu(),
+            threads: self.engine.threads.map_or(defaults.threads, usize::from),
             ..defaults
         };
         let (column, target) = (ColumnIndex(self.column), self.target.map(Target));
@@ -190,7 +182,7 @@ impl Prove {
         let wins = best.is_some_and(|best| report.wins(&best));
         // A leaf that does not win is proved as well: what it is worth is for the reader to say.
         let any = SearchReport { target: report.target.filter(|_| wins), ..report.clone() };
-        let backend = self.backend.forced().unwrap_or_else(|| Backend::for_rows(1));
+        let backend = self.engine.backend.forced().unwrap_or_else(|| Backend::for_rows(1));
         let answer = farm.prove(&any, number, backend).map_err(|error| prove_failure(&challenge, &error))?;
         let loses = report.target.is_some_and(|target| !target.is_met_by(&answer.score));
         if loses {

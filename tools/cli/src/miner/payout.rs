@@ -1,11 +1,10 @@
 //! `--payout`: who is paid. Which chain the address belongs to is seen once the node has said which chain it is on.
 
 use spacetime_node::chain::Address;
-use spacetime_node::consensus::Specification;
 use spacetime_node::miner::work::ChainWork;
-use spacetime_node::state::genesis;
 
 use crate::Failure;
+use crate::node::named;
 
 /// An address, and the chain's part of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,17 +33,7 @@ impl PayTo {
                 chain.hrp, self.hrp
             )));
         }
-        for known in [Specification::main(), Specification::test()] {
-            let is_named = known.parameters.hrp == chain.hrp || known.parameters.network == chain.network;
-            let expected = genesis(&known).map(|genesis| genesis.lineage.id);
-            if is_named && expected.is_ok_and(|expected| expected != chain.genesis) {
-                return Err(Failure::damaged(format!(
-                    "the node says that its network is {}, but its genesis is not that network's",
-                    known.parameters.network
-                )));
-            }
-        }
-        Ok(())
+        named::check("the node", &chain.network, &chain.hrp, chain.genesis)
     }
 }
 

@@ -9,16 +9,15 @@ use spacetime_node::chain::{Address, MinerKey, bls, ed25519};
 use spacetime_node::miner::record::{FileRecord, OpenRecordError};
 use spacetime_node::miner::{DiskField, MinerOptions, Registration, RunOptions};
 use spacetime_prover::farm::MAX_THREADS;
-use spacetime_prover::{Farm, FarmOptions};
 use tracing::warn;
 use zeroize::Zeroizing;
 
-use crate::args::Engines;
+use crate::args::FarmFlags;
 use crate::keys::account::Account;
 use crate::keys::passphrase::PassphraseFile;
 use crate::keys::store::{self, Kind};
-use crate::prove::{allow_open_files, refusal};
-use crate::{Code, Failure, Failures, gpu};
+use crate::prove::open_plots;
+use crate::{Code, Failure};
 
 /// Most keystores: each is opened, held and locked.
 const MAX_KEYS: usize = 64;
@@ -42,14 +41,8 @@ pub(crate) struct Wishes<'a> {
     pub(crate) pay_fees: Option<&'a Path>,
     /// What holds up plotting.
     pub(crate) pause_file: Option<&'a Path>,
-    /// What scores.
-    pub(crate) engines: &'a Engines,
-    /// Threads that score; without it, one for each CPU.
-    pub(crate) threads: Option<u16>,
-    /// Reads in flight on each disk.
-    pub(crate) queue_depth: Option<usize>,
-    /// Bytes of a read.
-    pub(crate) block_bytes: Option<usize>,
+    /// What reads and scores.
+    pub(crate) engine: &'a FarmFlags,
 }
 
 /// A miner that has all it needs but its node.
@@ -84,25 +77,15 @@ impl Wishes<'_> {
     }
 
     fn field(&self) -> Result<DiskField, Failure> {
-        let defaults = FarmOptions::default();
-        let options = FarmOptions {
-            queue_depth: self.queue_depth.unwrap_or(defaults.queue_depth),
-            block_bytes: self.block_bytes.unwrap_or(defaults.block_bytes),
-            scorers: gpu::scorers(self.engines)?,
-            ..defaults
-        };
-        allow_open_files();
-        let farm = Farm::open(self.plots, options).map_err(Failure::usage)?;
+        let farm = open_plots(self.plots, self.engine.options()?)?;
         if farm.plots().is_empty() {
-            let mut failures = Failures::default();
-            farm.refused().iter().for_each(|refused| failures.push(refusal(&refused.why)));
-            failures.end()?;
             warn!("there is no plot yet: plots that come into these folders are taken in");
         }
         let threads = self
+            .engine
             .threads
             .map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS), usize::from);
-        Ok(DiskField::new(farm, self.engines.cpu(), threads))
+        Ok(DiskField::new(farm, self.engine.backend.cpu(), threads))
     }
 
     /// What was signed, held against all other miners with these keystores, wherever theirs is remembered.
@@ -159,13 +142,18 @@ impl Wishes<'_> {
     }
 
     fn secrets(&self) -> Result<Vec<bls::SecretKey>, Failure> {
-        let open = |path: &PathBuf| {
-            let secret = store::read(path)?.open(|| self.passphrase.ask(path))?;
-            let bytes = Zeroizing::new(secret.to_bytes());
-            bls::SecretKey::from_bytes(&bytes).map_err(|error| Failure::damaged(format!("{}: {error}", path.display())))
-        };
-        self.keys.iter().map(open).collect()
+        self.keys.iter().map(|path| miner_secret(path, self.passphrase)).collect()
     }
+}
+
+/// The secret key in a miner's keystore.
+///
+/// # Errors
+/// If it cannot be read or opened.
+pub(crate) fn miner_secret(path: &Path, passphrase: &PassphraseFile) -> Result<bls::SecretKey, Failure> {
+    let secret = store::read(path)?.open(|| passphrase.ask(path))?;
+    let bytes = Zeroizing::new(secret.to_bytes());
+    bls::SecretKey::from_bytes(&bytes).map_err(|error| Failure::damaged(format!("{}: {error}", path.display())))
 }
 
 fn record_failure(error: OpenRecordError) -> Failure {

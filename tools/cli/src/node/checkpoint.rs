@@ -6,10 +6,12 @@ mod import;
 use std::path::Path;
 
 use clap::Subcommand;
-use spacetime_node::store::snapshot::SnapshotError;
+use spacetime_node::store::snapshot::{SnapshotError, Step};
 
 use super::db::fail::store_failure;
+use super::db::progress::Progress;
 use crate::Failure;
+use crate::interrupt::Interrupt;
 
 /// The verbs of `spacetime node checkpoint`.
 #[derive(Debug, Subcommand)]
@@ -28,6 +30,37 @@ pub(super) fn run(verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Export(export) => export.run(),
         Verb::Import(import) => import.run(),
+    }
+}
+
+/// How far an export or import is: headers first, then values.
+struct Steps {
+    progress: Progress,
+    /// How many of the kind that is on are done.
+    done: u64,
+    /// How many values there are, until they have begun.
+    values: Option<Option<u64>>,
+}
+
+impl Steps {
+    fn begin(json: bool, headers: u64, values: Option<u64>) -> Self {
+        let mut progress = Progress::new(json);
+        progress.begin("headers", Some(headers));
+        Self { progress, done: 0, values: Some(values) }
+    }
+
+    /// Tells of a step, and says whether to go on.
+    fn see(&mut self, step: Step, interrupt: &Interrupt) -> bool {
+        let (Step::Headers(now) | Step::Values(now)) = step;
+        if let Step::Values(_) = step
+            && let Some(values) = self.values.take()
+        {
+            self.progress.begin("values", values);
+            self.done = 0;
+        }
+        self.progress.advance(now - self.done);
+        self.done = now;
+        !interrupt.requested()
     }
 }
 

@@ -7,14 +7,13 @@ use clap::Args;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use spacetime_node::chain::Transaction;
-use spacetime_node::consensus::Specification;
 use spacetime_node::rpc::answers::{BalanceAnswer, FeeAnswer, HeadAnswer, SentAnswer};
 use spacetime_node::rpc::error::ErrorAnswer;
-use spacetime_node::state::genesis;
 use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body, Error};
 
 use crate::Failure;
+use crate::node::named;
 
 /// Longest answer that is read: the largest is a page of history.
 const MAX_ANSWER_BYTES: u64 = 4 << 20;
@@ -64,16 +63,7 @@ impl Node {
     /// signed holds on the chain that the node names.
     pub(super) fn head(&self) -> Result<HeadAnswer, Failure> {
         let head: HeadAnswer = self.get("/rpc/getHead")?;
-        for known in [Specification::main(), Specification::test()] {
-            let is_named = known.parameters.hrp == head.hrp || known.parameters.network == head.network;
-            let expected = genesis(&known).map(|genesis| genesis.lineage.id);
-            if is_named && expected.is_ok_and(|expected| expected != head.genesis) {
-                return Err(Failure::damaged(format!(
-                    "the node at {} says that its network is {}, but its genesis is not that network's",
-                    self.url, known.parameters.network
-                )));
-            }
-        }
+        named::check(&format!("the node at {}", self.url), &head.network, &head.hrp, head.genesis)?;
         Ok(head)
     }
 

@@ -17,7 +17,7 @@ use super::wait::Wait;
 use crate::args::coins;
 use crate::keys::account::AccountSecret;
 use crate::keys::passphrase::PassphraseFile;
-use crate::keys::store;
+use crate::miner::prepare::miner_secret;
 use crate::plot::{plot_failure, plots_at};
 use crate::{Failure, Failures, out};
 
@@ -103,10 +103,7 @@ impl Register {
             Some(path) => PassphraseFile::named(path),
             None => self.payer.passphrase().clone(),
         };
-        let secret = store::read(&self.miner_key)?.open(|| passphrase.ask(&self.miner_key))?;
-        let bytes = zeroize::Zeroizing::new(secret.to_bytes());
-        bls::SecretKey::from_bytes(&bytes)
-            .map_err(|error| Failure::damaged(format!("{}: {error}", self.miner_key.display())))
+        miner_secret(&self.miner_key, &passphrase)
     }
 }
 

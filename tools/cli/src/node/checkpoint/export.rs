@@ -8,12 +8,12 @@ use clap::Args;
 use serde::Serialize;
 use spacetime_node::chain::Height;
 use spacetime_node::store::Store;
-use spacetime_node::store::snapshot::{Step, export};
+use spacetime_node::store::snapshot::export;
 
 use super::super::db::fail::open_failure;
 use super::super::db::open::Place;
-use super::super::db::progress::Progress;
-use super::snapshot_failure;
+use super::super::out_file::OutFile;
+use super::{Steps, snapshot_failure};
 use crate::interrupt::Interrupt;
 use crate::{Failure, out};
 
@@ -22,15 +22,11 @@ use crate::{Failure, out};
 pub struct Export {
     #[command(flatten)]
     place: Place,
-    /// The file.
-    #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    #[command(flatten)]
+    out: OutFile,
     /// Height of the block; by default as far below the tip as the chain may still be changed.
     #[arg(long, value_name = "HEIGHT")]
     height: Option<u64>,
-    /// Replaces a file that is there.
-    #[arg(long)]
-    force: bool,
     /// Prints a JSON object a line.
     #[arg(long)]
     json: bool,
@@ -53,13 +49,7 @@ struct Line {
 impl Export {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let began = Instant::now();
-        let name = self.out.display();
-        if self.out.exists() && !self.force {
-            return Err(Failure::failed(format!("{name}: exists; --force replaces it")));
-        }
-        if self.out.file_name().is_none() {
-            return Err(Failure::usage(format!("--out {name}: names no file")));
-        }
+        let path = self.out.checked()?;
         let (specification, genesis) = self.place.chain()?;
         let folder = self.place.folder();
         let database = Arc::new(self.place.database()?);
@@ -67,35 +57,17 @@ impl Export {
         let settled = tip.height.0.saturating_sub(specification.parameters.reorg_limit);
         let height = self.height.unwrap_or(settled);
         let interrupt = Interrupt::install()?;
-        let mut progress = Progress::new(self.json);
-        progress.begin("headers", Some(height));
-        let (mut done, mut values) = (0, false);
-        let see = |step| {
-            let now = match step {
-                Step::Headers(now) => now,
-                Step::Values(now) => {
-                    if !std::mem::replace(&mut values, true) {
-                        progress.begin("values", None);
-                        done = 0;
-                    }
-                    now
-                }
-            };
-            progress.advance(now - done);
-            done = now;
-            !interrupt.requested()
-        };
-        let head = export(&store, &genesis.lineage.id, Height(height), &self.out, see)
+        let mut steps = Steps::begin(self.json, height, None);
+        let head = export(&store, &genesis.lineage.id, Height(height), &path, |step| steps.see(step, &interrupt))
             .map_err(|error| snapshot_failure(&folder, &error))?;
-        drop(progress);
-        let bytes = std::fs::metadata(&self.out).map_or(0, |file| file.len());
+        drop(steps);
+        let bytes = std::fs::metadata(&path).map_or(0, |file| file.len());
         let (id, values) = (head.block.id, head.values);
         let checkpoint = format!("{height}:{id}");
         if self.json {
             let (seconds, id) = (began.elapsed().as_secs_f64(), id.to_string());
-            let (event, path) = ("done", self.out);
-            return out::json(&Line { event, path, checkpoint, height, id, values, bytes, seconds });
+            return out::json(&Line { event: "done", path, checkpoint, height, id, values, bytes, seconds });
         }
-        out::line(format_args!("{name}: checkpoint {checkpoint}, {values} values, {bytes} bytes"))
+        out::line(format_args!("{}: checkpoint {checkpoint}, {values} values, {bytes} bytes", path.display()))
     }
 }

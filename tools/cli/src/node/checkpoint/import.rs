@@ -10,12 +10,11 @@ use clap::Args;
 use serde::Serialize;
 use spacetime_node::chain::{BlockId, Height};
 use spacetime_node::consensus::{Checkpoint, Specification};
-use spacetime_node::store::snapshot::{SnapshotHead, SnapshotReader, Step};
+use spacetime_node::store::snapshot::{SnapshotHead, SnapshotReader};
 
 use super::super::db::fail::database_failure;
 use super::super::db::open::{Place, Room};
-use super::super::db::progress::Progress;
-use super::snapshot_failure;
+use super::{Steps, snapshot_failure};
 use crate::interrupt::Interrupt;
 use crate::{Failure, out};
 
@@ -96,26 +95,9 @@ impl Import {
         let trusted = trusted(self.trust, &specification, &name, &head)?;
         let database = self.place.database_for_import(&self.room)?;
         let interrupt = Interrupt::install()?;
-        let mut progress = Progress::new(self.json);
-        progress.begin("headers", Some(head.block.height.0));
-        let (mut done, mut values) = (0, false);
-        let see = |step| {
-            let now = match step {
-                Step::Headers(now) => now,
-                Step::Values(now) => {
-                    if !std::mem::replace(&mut values, true) {
-                        progress.begin("values", Some(head.values));
-                        done = 0;
-                    }
-                    now
-                }
-            };
-            progress.advance(now - done);
-            done = now;
-            !interrupt.requested()
-        };
-        let imported = snapshot.import(&specification, trusted, &database, see);
-        drop(progress);
+        let mut steps = Steps::begin(self.json, head.block.height.0, Some(head.values));
+        let imported = snapshot.import(&specification, trusted, &database, |step| steps.see(step, &interrupt));
+        drop(steps);
         let kept = database.inner().set_sync(true);
         let imported = imported.map_err(failed)?;
         kept.map_err(|error| database_failure(&error))?;

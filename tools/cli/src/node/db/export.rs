@@ -10,6 +10,7 @@ use spacetime_node::chain::Height;
 use spacetime_node::store::Store;
 use spacetime_node::store::archive::export;
 
+use super::super::out_file::OutFile;
 use super::fail::{export_failure, open_failure};
 use super::open::Place;
 use super::progress::Progress;
@@ -21,18 +22,14 @@ use crate::{Failure, out};
 pub struct Export {
     #[command(flatten)]
     place: Place,
-    /// The file.
-    #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    #[command(flatten)]
+    out: OutFile,
     /// Height of the first block.
     #[arg(long, value_name = "HEIGHT", default_value_t = 1)]
     from: u64,
     /// Height of the last block; by default the tip's.
     #[arg(long, value_name = "HEIGHT")]
     to: Option<u64>,
-    /// Replaces a file that is there.
-    #[arg(long)]
-    force: bool,
     /// Prints a JSON object a line.
     #[arg(long)]
     json: bool,
@@ -53,13 +50,7 @@ struct Line {
 impl Export {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let began = Instant::now();
-        let name = self.out.display();
-        if self.out.exists() && !self.force {
-            return Err(Failure::failed(format!("{name}: exists; --force replaces it")));
-        }
-        if self.out.file_name().is_none() {
-            return Err(Failure::usage(format!("--out {name}: names no file")));
-        }
+        let path = self.out.checked()?;
         let (_, genesis) = self.place.chain()?;
         let folder = self.place.folder();
         let database = Arc::new(self.place.database()?);
@@ -73,15 +64,14 @@ impl Export {
             progress.advance(1);
             !interrupt.requested()
         };
-        export(&store, &genesis.lineage.id, Height(first)..=Height(last), &self.out, see)
+        export(&store, &genesis.lineage.id, Height(first)..=Height(last), &path, see)
             .map_err(|error| export_failure(&folder, &error))?;
         drop(progress);
-        let bytes = std::fs::metadata(&self.out).map_or(0, |file| file.len());
+        let bytes = std::fs::metadata(&path).map_or(0, |file| file.len());
         if self.json {
             let seconds = began.elapsed().as_secs_f64();
-            let path = self.out;
             return out::json(&Line { event: "done", path, first, last, blocks, bytes, seconds });
         }
-        out::line(format_args!("{name}: {blocks} blocks, heights {first} to {last}, {bytes} bytes"))
+        out::line(format_args!("{}: {blocks} blocks, heights {first} to {last}, {bytes} bytes", path.display()))
     }
 }

@@ -13,7 +13,7 @@ use spacetime_node::service::{Handle, LocalLink};
 use tokio::sync::oneshot;
 use tracing::warn;
 
-use crate::args::engines;
+use crate::args::{FarmFlags, Size, engines};
 use crate::keys::passphrase::PassphraseFile;
 use crate::miner::prepare::{Prepared, Wishes};
 use crate::{Failure, out};
@@ -69,8 +69,14 @@ pub(super) fn prepare(config: &Config, specification: &Specification) -> Result<
     let Some(payout) = &settings.payout else { return Err(Failure::usage(ConfigError::Payout)) };
     let payout = Address::parse(payout, &specification.parameters.hrp)
         .map_err(|error| Failure::usage(format!("payout {payout}: {error}")))?;
-    let engines = engines(&settings.backend)
+    let backend = engines(&settings.backend)
         .map_err(|error| Failure::usage(format!("mine.backend is \"{}\": {error}", settings.backend)))?;
+    let engine = FarmFlags {
+        queue_depth: settings.queue_depth.map(|depth| depth as usize),
+        block_size: settings.block_bytes.map(|bytes| Size { bytes: bytes.into() }),
+        backend,
+        threads: settings.threads,
+    };
     let passphrase = settings.passphrase_file.as_deref().map_or_else(PassphraseFile::default, PassphraseFile::named);
     let wishes = Wishes {
         plots: &settings.plots,
@@ -81,10 +87,7 @@ pub(super) fn prepare(config: &Config, specification: &Specification) -> Result<
         register: settings.register,
         pay_fees: settings.pay_fees.as_deref(),
         pause_file: settings.pause_file.as_deref(),
-        engines: &engines,
-        threads: settings.threads,
-        queue_depth: settings.queue_depth.map(|depth| depth as usize),
-        block_bytes: settings.block_bytes.map(|bytes| bytes as usize),
+        engine: &engine,
     };
     wishes.prepare().map(Some)
 }

@@ -41,7 +41,7 @@ pub use plot::FarmPlot;
 pub use prove::{Answer, LeafClaim, PassedOver, PlotFault, ProveError};
 pub use report::{Ended, FoundLeaf, Missed, PlotReport, ScorerReport, SearchReport};
 pub use scorers::{Aside, MAX_SCORERS, Scorers, ScorersError, Wrong};
-pub use search::{MAX_THREADS, SearchError, SearchOptions, Strategy};
+pub use search::{Looks, MAX_THREADS, SearchError, SearchOptions, Strategy};
 
 use disks::Disk;
 

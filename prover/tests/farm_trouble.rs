@@ -15,7 +15,7 @@ use farming::{
     paths_in, plot_path, write,
 };
 use spacetime_kernels::Target;
-use spacetime_prover::farm::{Cancel, Clock, Ended, Missed, SystemDisks};
+use spacetime_prover::farm::{Cancel, Clock, Ended, FoundLeaf, Looks, Missed, SystemDisks};
 use spacetime_prover::{Farm, FarmOptions, LayoutError, PlotError, SearchOptions, SearchReport, Strategy};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -103,6 +103,63 @@ fn a_deadline_ends_a_slow_sweep() {
     assert!(report.plots.iter().all(|plot| plot.leaves < plot.planned || plot.missed.is_none()));
     assert!(matches!(report.plots[1].missed, Some(Missed::Deadline)));
     check_full(&scene.search(Some(101 * SECOND), &full()), &paths_in(folder.path(), 2)).expect("every row");
+}
+
+#[test]
+fn what_was_found_so_far_is_told_on_the_way() {
+    // 100 reads of a second each.
+    let folder = folder_of(&[(6400, 8192), (6400, 8192)]);
+    let scene = scene(folder.path(), SECOND, true);
+    let at: Vec<_> = (1..10).map(|number| scene.clock.now() + 10 * number * SECOND).collect();
+    let mut told: Vec<SearchReport> = Vec::new();
+    let mut tell = |place, report| {
+        assert_eq!(place, told.len());
+        told.push(report);
+    };
+    let looks = Looks { at: &at, tell: &mut tell };
+    let found = scene.farm.search_and_tell(COLUMN, &challenges(2), None, None, &full(), looks).expect("a search");
+    check_full(&found, &paths_in(folder.path(), 2)).expect("every row");
+    // Those that lie behind the end do not come.
+    assert!((8..=9).contains(&told.len()), "{} looks", told.len());
+    assert!(told.last().is_some_and(|last| last.leaves() > 50 * 128), "most was read long before");
+    assert!(told.iter().is_sorted_by_key(SearchReport::leaves));
+    for report in &told {
+        assert_eq!(report.ended, Ended::Deadline);
+        for plot in &report.plots {
+            assert_eq!(matches!(plot.missed, Some(Missed::Deadline)), plot.leaves < plot.planned);
+        }
+        for challenge in 0..2 {
+            let better = |so_far: FoundLeaf| found.best(challenge).is_some_and(|best| best.score <= so_far.score);
+            assert!(report.best(challenge).is_none_or(better));
+        }
+    }
+}
+
+#[test]
+fn a_hanging_disk_does_not_keep_from_telling() {
+    let folder = folder_of(&[(37, 8), (200, 64)]);
+    let paths = paths_in(folder.path(), 2);
+    let scene = scene(folder.path(), Duration::ZERO, false);
+    let (began, release) = scene.disks.hang(&paths[0]);
+    let mut release = Some(release);
+    let at = [scene.clock.now() + SECOND];
+    let found = std::thread::scope(|scope| {
+        let search = scope.spawn(|| {
+            let mut tell = |_, report: SearchReport| {
+                assert_eq!(report.plots[0].leaves, 0);
+                assert!(matches!(report.plots[0].missed, Some(Missed::Deadline)));
+                scene.disks.set_fault(&paths[0], None);
+                drop(release.take());
+            };
+            let looks = Looks { at: &at, tell: &mut tell };
+            scene.farm.search_and_tell(COLUMN, &challenges(2), None, None, &full(), looks).expect("a search")
+        });
+        began.recv().expect("a read begins");
+        scene.clock.turn(SECOND);
+        search.join().expect("a search")
+    });
+    // It goes on all the same.
+    check_full(&found, &paths).expect("every row");
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! Plots on disks, by the prover's farm.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use spacetime_kernels::{Backend, Challenge, ColumnIndex, Target};
-use spacetime_prover::farm::{Cancel, Ended, FarmPlot, LeafClaim};
+use spacetime_prover::farm::{Cancel, Ended, FarmPlot, LeafClaim, Looks};
 use spacetime_prover::{Farm, Proof, SearchOptions, SearchReport};
 
 use super::farm::{FarmView, Field, Leaf, PlotInfo, SweepEnd, SweepReport, Trouble};
@@ -107,7 +108,12 @@ impl Field for DiskField {
         FarmView { plots: self.farm.plots().iter().map(info).collect(), refused: refused.iter().map(trouble).collect() }
     }
 
-    fn sweep(&self, order: &SweepOrder, stop: &Cancel) -> Result<SweepReport, String> {
+    fn sweep(
+        &self,
+        order: &SweepOrder,
+        stop: &Cancel,
+        tell: &mut dyn FnMut(u64, SweepReport),
+    ) -> Result<SweepReport, String> {
         let challenges: Vec<_> = order.challenges.iter().map(|challenge| Challenge(challenge.0)).collect();
         let options = SearchOptions {
             cancel: stop.clone(),
@@ -115,8 +121,12 @@ impl Field for DiskField {
             threads: self.threads,
             ..SearchOptions::default()
         };
-        let deadline = Some(moment(order.deadline_ms));
-        let found = self.farm.search(ColumnIndex(order.column), &challenges, None, deadline, &options);
+        let deadline_ms = order.deadline_ms();
+        let due: BTreeSet<u64> = order.due_ms.iter().copied().filter(|due_ms| *due_ms < deadline_ms).collect();
+        let (due, at): (Vec<u64>, Vec<Instant>) = due.into_iter().map(|due_ms| (due_ms, moment(due_ms))).unzip();
+        let looks = Looks { at: &at, tell: &mut |place, found| tell(due[place], report(&found)) };
+        let (column, deadline) = (ColumnIndex(order.column), Some(moment(deadline_ms)));
+        let found = self.farm.search_and_tell(column, &challenges, None, deadline, &options, looks);
         found.map(|found| report(&found)).map_err(|error| error.to_string())
     }
 

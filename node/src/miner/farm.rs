@@ -13,11 +13,17 @@ pub trait Field: Debug + Send + Sync {
     /// Looks what plots there are.
     fn look(&self) -> FarmView;
 
-    /// Reads a column of all plots and scores it.
+    /// Reads a column of all plots and scores it. Where it goes on longer than until the first challenge is due, `tell`
+    /// hears at that time, and at each later one, what was found so far.
     ///
     /// # Errors
     /// Why it did not take place. That plots failed is no error: the report says so.
-    fn sweep(&self, order: &SweepOrder, stop: &spacetime_prover::farm::Cancel) -> Result<SweepReport, String>;
+    fn sweep(
+        &self,
+        order: &SweepOrder,
+        stop: &spacetime_prover::farm::Cancel,
+        tell: &mut dyn FnMut(u64, SweepReport),
+    ) -> Result<SweepReport, String>;
 
     /// Proves a leaf, and verifies the proof.
     ///

@@ -22,8 +22,16 @@ pub struct SweepOrder {
     pub column: u32,
     /// What it is scored for, one to eight.
     pub challenges: Vec<Hash>,
+    /// When the answer to each of them is needed, be it what was found so far, Unix milliseconds.
+    pub due_ms: Vec<u64>,
+}
+
+impl SweepOrder {
     /// When it has to end with what it has, Unix milliseconds.
-    pub deadline_ms: u64,
+    #[must_use]
+    pub fn deadline_ms(&self) -> u64 {
+        self.due_ms.iter().copied().max().unwrap_or(0)
+    }
 }
 
 /// A proof that is to be made, and verified.
@@ -76,6 +84,15 @@ pub enum MinerInput {
     Disconnected,
     /// The plots that there are now.
     Farm(FarmView),
+    /// A sweep goes on, but something of it is due.
+    SweepDue {
+        /// Which.
+        id: SweepId,
+        /// Challenges that are due until then are answered by this.
+        due_ms: u64,
+        /// What it has found so far.
+        report: SweepReport,
+    },
     /// A sweep has ended, by itself or because it was called off.
     SweepDone {
         /// Which.
@@ -143,7 +160,8 @@ pub enum MinerInput {
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum MinerEffect {
-    /// Sweep. The answer is [`MinerInput::SweepDone`]; one sweep is under way at a time.
+    /// Sweep. The answer is [`MinerInput::SweepDone`], with a [`MinerInput::SweepDue`] before it wherever something is
+    /// due; one sweep is under way at a time.
     Sweep(SweepOrder),
     /// Call a sweep off. It is answered all the same, at once.
     CancelSweep(SweepId),

@@ -153,6 +153,7 @@ impl<R: SigningRecord> Miner<R> {
                 }
                 self.sweeps.done(id, result, now_ms);
             }
+            MinerInput::SweepDue { id, due_ms, report } => self.sweeps.due(id, due_ms, report, now_ms),
             MinerInput::ProofMade { order, result } => self.proved(&order, result, now_ms),
             MinerInput::SubmitResult { epoch, challenge, result } => self.answered(epoch, &challenge, result, now_ms),
             MinerInput::SignResult { epoch, miner_key, result } => {

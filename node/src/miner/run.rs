@@ -194,10 +194,13 @@ fn errand_done(link: &dyn Link, errand: Errand) -> MinerInput {
 }
 
 fn sweeper(crew: &mut Crew, field: &Arc<dyn Field>) -> Result<Queue<(SweepOrder, Cancel)>, RunError> {
-    let field = Arc::clone(field);
+    let (field, inputs) = (Arc::clone(field), crew.inputs());
     let refuse = |(order, _): (SweepOrder, _), why| MinerInput::SweepDone { id: order.id, result: Err(why) };
     crew.workers(Workers { name: "sweeper", threads: 1, room: 1, refuse }, move |(order, cancel)| {
-        let result = field.sweep(&order, &cancel);
+        let id = order.id;
+        // Only the end of the machine makes it fail, and that calls the sweep off.
+        let mut tell = |due_ms, report| drop(inputs.send(MinerInput::SweepDue { id, due_ms, report }));
+        let result = field.sweep(&order, &cancel, &mut tell);
         MinerInput::SweepDone { id: order.id, result }
     })
 }

@@ -66,7 +66,12 @@ impl Field for MemoryField {
         FarmView { plots: self.plots.iter().map(info).collect(), refused: Vec::new() }
     }
 
-    fn sweep(&self, order: &SweepOrder, stop: &Cancel) -> Result<SweepReport, String> {
+    fn sweep(
+        &self,
+        order: &SweepOrder,
+        stop: &Cancel,
+        _: &mut dyn FnMut(u64, SweepReport),
+    ) -> Result<SweepReport, String> {
         let (mut swept, mut troubles) = (Vec::new(), Vec::new());
         for plot in &self.plots {
             match self.plot(&plot.id()) {

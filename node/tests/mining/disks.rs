@@ -1,15 +1,18 @@
 //! Plots on disks answer as plots in memory do.
 
-use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{fs, io};
 
 use spacetime_kernels::Backend;
 use spacetime_node::chain::Hash;
-use spacetime_node::miner::DiskField;
-use spacetime_node::miner::farm::{Field, SweepEnd};
+use spacetime_node::miner::farm::{Field, SweepEnd, SweepReport};
 use spacetime_node::miner::io::{OpeningsOrder, ProofOrder, SweepId, SweepOrder};
+use spacetime_node::miner::{DiskField, Stop};
 use spacetime_node::testing::{MemoryField, MemoryPlot};
-use spacetime_prover::farm::Cancel;
-use spacetime_prover::{Farm, FarmOptions};
+use spacetime_prover::farm::{Cancel, Disks, FarmPlot, SystemDisks};
+use spacetime_prover::{Farm, FarmOptions, Plot, PlotError};
 use tempfile::TempDir;
 
 use crate::world::{EASY, challenge, key, parameters};
@@ -28,7 +31,7 @@ fn fields() -> (TempDir, DiskField, MemoryField) {
 
 fn order(deadline_ms: u64) -> SweepOrder {
     let challenges = (0..8).map(|number| challenge(0, number)).collect();
-    SweepOrder { id: SweepId(1), column: 11, challenges, deadline_ms }
+    SweepOrder { id: SweepId(1), column: 11, challenges, due_ms: vec![deadline_ms; 8] }
 }
 
 #[test]
@@ -41,8 +44,10 @@ fn sweeps_proofs_and_openings_are_the_same() {
         let name = expected.name.clone();
         assert_eq!(spacetime_node::miner::farm::PlotInfo { name, ..found.clone() }, *expected);
     }
-    let (found, expected) =
-        (disks.sweep(&order(u64::MAX), &Cancel::new()).unwrap(), memory.sweep(&order(0), &Cancel::new()).unwrap());
+    let (found, expected) = (
+        disks.sweep(&order(u64::MAX), &Cancel::new(), &mut |_, _| {}).unwrap(),
+        memory.sweep(&order(0), &Cancel::new(), &mut |_, _| {}).unwrap(),
+    );
     assert_eq!(found.rankings, expected.rankings);
     assert_eq!((found.end, found.plots, found.leaves, found.troubles.len()), (SweepEnd::Swept, 3, 153, 0));
     assert!(found.bytes >= 153 * 32);
@@ -69,6 +74,53 @@ fn sweeps_proofs_and_openings_are_the_same() {
     }
 }
 
+/// Reads of one plot wait until they may go on.
+#[derive(Debug)]
+struct Held(String, Stop);
+
+impl Disks for Held {
+    fn disk_of(&self, plot: &FarmPlot) -> u64 {
+        u64::from(plot.path().ends_with(&self.0))
+    }
+
+    fn open(&self, path: &Path) -> Result<Plot, PlotError> {
+        SystemDisks.open(path)
+    }
+
+    fn read(&self, plot: &FarmPlot, buffer: &mut [u8], offset_bytes: u64) -> io::Result<()> {
+        if plot.path().ends_with(&self.0) {
+            while !self.1.wait(Duration::from_secs(60)) {}
+        }
+        SystemDisks.read(plot, buffer, offset_bytes)
+    }
+}
+
+#[test]
+fn a_slow_disk_is_not_waited_for_where_an_answer_is_due() {
+    let (folder, _, memory) = fields();
+    let go_on = Stop::new();
+    let disks = Arc::new(Held("b.plot".into(), go_on.clone()));
+    let options = FarmOptions { disks, ..FarmOptions::default() };
+    let farm = Farm::open([folder.path()], options).unwrap();
+    let field = DiskField::new(farm, Backend::fastest(), 2);
+    let soon = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64 + 200;
+    let mut order = order(u64::MAX);
+    order.due_ms[1..4].fill(soon);
+    let mut told = Vec::new();
+    let mut tell = |due_ms, report: SweepReport| {
+        told.push(due_ms);
+        assert_eq!((report.end, report.rankings.len()), (SweepEnd::Deadline, 8));
+        let slow = field.look().plots.iter().find(|plot| plot.name.contains("b.plot")).unwrap().id;
+        assert!(report.rankings.iter().flatten().all(|leaf| leaf.plot != slow));
+        assert!(report.troubles.iter().any(|trouble| trouble.name.contains("b.plot")));
+        go_on.set();
+    };
+    let found = field.sweep(&order, &Cancel::new(), &mut tell).unwrap();
+    assert_eq!(told, [soon], "once for all that is due then");
+    assert_eq!(found.rankings, memory.sweep(&order, &Cancel::new(), &mut |_, _| {}).unwrap().rankings);
+    assert_eq!(found.end, SweepEnd::Swept);
+}
+
 #[test]
 fn a_damaged_file_is_named_and_costs_itself_alone() {
     let (folder, disks, _) = fields();
@@ -78,7 +130,7 @@ fn a_damaged_file_is_named_and_costs_itself_alone() {
     bytes[4096..4096 + 64 * 32 * 32].fill(7);
     fs::write(&path, bytes).unwrap();
     let view = disks.look();
-    let report = disks.sweep(&order(u64::MAX), &Cancel::new()).unwrap();
+    let report = disks.sweep(&order(u64::MAX), &Cancel::new(), &mut |_, _| {}).unwrap();
     let damaged = view.plots.iter().find(|plot| plot.name.contains("b.plot")).unwrap().id;
     let mut failed = 0;
     for (ranking, challenge) in report.rankings.iter().zip(order(0).challenges) {
@@ -114,10 +166,10 @@ fn what_comes_and_goes_is_seen() {
 #[test]
 fn a_sweep_ends_at_its_deadline_and_when_it_is_called_off() {
     let (_folder, disks, _) = fields();
-    let report = disks.sweep(&order(0), &Cancel::new()).unwrap();
+    let report = disks.sweep(&order(0), &Cancel::new(), &mut |_, _| {}).unwrap();
     assert_eq!((report.end, report.rankings.len()), (SweepEnd::Deadline, 8));
     assert_eq!(report.troubles.len(), 3);
     let cancel = Cancel::new();
     cancel.cancel();
-    assert_eq!(disks.sweep(&order(u64::MAX), &cancel).unwrap().end, SweepEnd::Cancelled);
+    assert_eq!(disks.sweep(&order(u64::MAX), &cancel, &mut |_, _| {}).unwrap().end, SweepEnd::Cancelled);
 }

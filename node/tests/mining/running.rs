@@ -270,9 +270,14 @@ impl Field for Acting {
         self.0.look()
     }
 
-    fn sweep(&self, order: &SweepOrder, stop: &Cancel) -> Result<SweepReport, String> {
+    fn sweep(
+        &self,
+        order: &SweepOrder,
+        stop: &Cancel,
+        tell: &mut dyn FnMut(u64, SweepReport),
+    ) -> Result<SweepReport, String> {
         (self.1)("sweep");
-        self.0.sweep(order, stop)
+        self.0.sweep(order, stop, tell)
     }
 
     fn prove(&self, order: &ProofOrder) -> Result<Proof, String> {

@@ -81,7 +81,7 @@ fn done(effect: MinerEffect, field: &MemoryField, well: bool) -> Option<MinerInp
             MinerInput::SweepDone { id: order.id, result: Err("no".into()) }
         }
         MinerEffect::Sweep(order) => {
-            let mut report = field.sweep(&order, &Default::default()).expect("memory");
+            let mut report = field.sweep(&order, &Default::default(), &mut |_, _| {}).expect("memory");
             report.end = if well { SweepEnd::Swept } else { SweepEnd::Deadline };
             MinerInput::SweepDone { id: order.id, result: Ok(report) }
         }
@@ -134,7 +134,16 @@ proptest! {
         for step in steps {
             match step {
                 Step::Say(work) => inputs.push(MinerInput::Work(work)),
-                Step::Do(well) if !ordered.is_empty() => inputs.extend(done(ordered.remove(0), &field, well)),
+                Step::Do(well) if !ordered.is_empty() => {
+                    let effect = ordered.remove(0);
+                    if let MinerEffect::Sweep(order) = &effect
+                        && order.column < 64
+                    {
+                        let report = field.sweep(order, &Default::default(), &mut |_, _| {}).expect("memory");
+                        inputs.push(MinerInput::SweepDue { id: order.id, due_ms: now, report });
+                    }
+                    inputs.extend(done(effect, &field, well));
+                }
                 Step::Do(_) => {}
                 Step::Clock(time) => {
                     now = time;
@@ -148,6 +157,7 @@ proptest! {
                 Step::Stray(number) => {
                     let leaf = Leaf { score: spacetime_kernels::Score([0; 32]), plot: spacetime_node::chain::PlotId([0; 32]), row: number };
                     let report = SweepReport { end: SweepEnd::Swept, rankings: vec![vec![leaf]], plots: 1, leaves: 1, bytes: 1, took_ms: number, troubles: Vec::new() };
+                    inputs.push(MinerInput::SweepDue { id: SweepId(number), due_ms: number, report: report.clone() });
                     inputs.push(MinerInput::SweepDone { id: SweepId(number), result: Ok(report) });
                     inputs.push(MinerInput::SubmitResult { epoch: Epoch(number), challenge: Hash::ZERO, result: Ok(()) });
                     inputs.push(MinerInput::Farm(if number % 2 == 0 { FarmView::default() } else { field.look() }));

@@ -5,10 +5,16 @@ use spacetime_node::chain::bls::{self, PublicKey};
 use spacetime_node::chain::{BlockId, Epoch, Hash};
 use spacetime_node::consensus::reveal_message;
 use spacetime_node::miner::MinerInput;
-use spacetime_node::miner::io::LinkError;
+use spacetime_node::miner::farm::Field;
+use spacetime_node::miner::io::{LinkError, SweepId};
+use spacetime_node::miner::window::{Missed, Outcome};
 use spacetime_node::miner::work::{GroupWork, Work};
 
-use crate::world::{EASY, HOPELESS, World, chain, challenge, column, epoch, group, key, plot, start};
+use spacetime_prover::farm::Cancel;
+
+use crate::world::{
+    EASY, EPOCH_MS, HOPELESS, WINDOW_MS, World, chain, challenge, column, epoch, group, key, plot, start,
+};
 
 fn farm() -> Vec<spacetime_node::testing::MemoryPlot> {
     vec![plot(1, 1), plot(1, 2), plot(2, 3)]
@@ -67,6 +73,66 @@ fn a_current_sweep_is_not_called_off_for_a_later_one() {
     world.run_to(start(4));
     assert!(world.cancelled.is_empty());
     assert_eq!(world.sweeps.len(), 2);
+}
+
+#[test]
+fn a_slow_disk_holds_back_no_answer_of_the_others() {
+    let mut world = World::new(farm());
+    let slow = world.best_plot(0, 4);
+    world.slow.push(slow);
+    // It ends in the second window.
+    world.sweep_ms = EPOCH_MS + 100;
+    world.run_to(start(4));
+    world.say(group(0, 1));
+    for number in 4..8 {
+        world.run_to(start(number));
+        world.say(epoch(0, number, EASY));
+    }
+    world.run_to(start(9));
+    assert_eq!(world.sweeps.len(), 1);
+    let submitted: Vec<_> = world.submitted.iter().map(|(now, proof)| (*now, proof.epoch.0)).collect();
+    let due_ms = start(4) + WINDOW_MS - WINDOW_MS / 8;
+    assert_eq!(submitted, [(due_ms + 5, 4), (start(5) + 105, 5), (start(6) + 5, 6), (start(7) + 5, 7)]);
+    // At the first end of a window the best of the others counts, later the best of all.
+    let plots: Vec<_> = world.submitted.iter().map(|(_, of)| world.field.look_for(of.proof.root).id).collect();
+    assert_ne!(plots[0], slow);
+    assert_eq!(plots[1..], [5, 6, 7].map(|number| world.best_plot(0, number)));
+    assert_eq!(world.line(4).result, Outcome::Submitted);
+}
+
+#[test]
+fn what_was_found_so_far_may_not_be_enough() {
+    let mut world = World::new(farm());
+    world.slow = world.field.look().plots.iter().map(|plot| plot.id).collect();
+    world.sweep_ms = EPOCH_MS + 100;
+    world.run_to(start(4));
+    world.say(group(0, 1));
+    world.say(epoch(0, 4, EASY));
+    world.run_to(start(5));
+    world.say(epoch(0, 5, EASY));
+    world.run_to(start(6));
+    assert_eq!(world.submitted.iter().map(|(_, proof)| proof.epoch.0).collect::<Vec<_>>(), [5]);
+    assert_eq!((world.line(4).result, world.line(4).reason), (Outcome::Missed, Some(Missed::LateSweep)));
+}
+
+#[test]
+fn what_is_due_of_another_sweep_answers_nothing() {
+    let report = |world: &World, rankings: usize| {
+        let mut report = world.field.sweep(&world.sweeps[0].1, &Cancel::new(), &mut |_, _| {}).expect("memory");
+        report.rankings.truncate(rankings);
+        report
+    };
+    for (rankings, other, submitted) in [(4, 0, 1), (3, 0, 0), (4, 1, 0)] {
+        let mut world = World::new(farm());
+        world.sweep_ms = 4 * EPOCH_MS;
+        world.run_to(start(4));
+        world.say(group(0, 1));
+        world.say(epoch(0, 4, EASY));
+        let (id, report) = (SweepId(world.sweeps[0].1.id.0 + other), report(&world, rankings));
+        world.put(MinerInput::SweepDue { id, due_ms: world.sweeps[0].1.due_ms[0], report });
+        world.run_to(start(4) + WINDOW_MS);
+        assert_eq!(world.submitted.len(), submitted, "{rankings} rankings, sweep {id:?}");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use spacetime_node::chain::{
     Signatures, Transaction, proof_id,
 };
 use spacetime_node::consensus::{Fees, Parameters};
-use spacetime_node::miner::farm::{FarmView, Field, PlotInfo, SweepEnd, SweepReport};
+use spacetime_node::miner::farm::{FarmView, Field, Leaf, PlotInfo, SweepEnd, SweepReport};
 use spacetime_node::miner::io::{LinkError, OpeningsOrder, SweepId, SweepOrder};
 use spacetime_node::miner::record::MemoryRecord;
 use spacetime_node::miner::window::WindowLine;
@@ -106,6 +106,8 @@ pub(crate) struct World {
     pub(crate) now: u64,
     /// How long a sweep and a proof take.
     pub(crate) sweep_ms: u64,
+    /// Plots that are read last: their leaves are known at the end of a sweep.
+    pub(crate) slow: Vec<PlotId>,
     pub(crate) prove_ms: u64,
     /// What the node says to the next proofs; it takes all beyond them.
     pub(crate) answers: Vec<Result<(), LinkError>>,
@@ -198,6 +200,7 @@ impl World {
             field: Plots(MemoryField::new(&parameters(), plots)),
             now: start(3) + 500,
             sweep_ms: 10,
+            slow: Vec::new(),
             prove_ms: 5,
             answers: Vec::new(),
             sign_answers: Vec::new(),
@@ -305,12 +308,25 @@ impl World {
         match effect {
             MinerEffect::Sweep(order) => {
                 assert!(!self.pending.values().any(|input| matches!(input, MinerInput::SweepDone { .. })));
-                assert!((1..=8).contains(&order.challenges.len()) && order.deadline_ms > self.now);
-                let mut report = self.field.sweep(&order, &Cancel::new());
+                assert!(
+                    (1..=8).contains(&order.challenges.len()) && order.due_ms.iter().all(|due_ms| *due_ms > self.now)
+                );
+                let mut report = self.field.sweep(&order, &Cancel::new(), &mut |_, _| {});
                 let mut took_ms = self.sweep_ms;
+                if !self.slow.is_empty() {
+                    let mut part = report.clone().expect("memory");
+                    let quick = |leaf: &Leaf| !self.slow.contains(&leaf.plot);
+                    part.rankings.iter_mut().for_each(|ranking| ranking.retain(quick));
+                    part.plots = part.rankings[0].len() as u64;
+                    let end_ms = self.now + took_ms;
+                    for due_ms in order.due_ms.iter().filter(|due_ms| **due_ms < end_ms) {
+                        let (id, due_ms) = (order.id, *due_ms);
+                        self.later(due_ms - self.now, MinerInput::SweepDue { id, due_ms, report: part.clone() });
+                    }
+                }
                 if let Ok(report) = &mut report {
-                    if self.now + took_ms > order.deadline_ms {
-                        took_ms = order.deadline_ms - self.now;
+                    if self.now + took_ms > order.deadline_ms() {
+                        took_ms = order.deadline_ms() - self.now;
                         report.end = SweepEnd::Deadline;
                         report.rankings.iter_mut().for_each(Vec::clear);
                         report.leaves = 0;
@@ -420,8 +436,8 @@ impl World {
             id: SweepId(0),
             column: column(branch, epoch / 4),
             challenges: vec![challenge(branch, epoch)],
-            deadline_ms: 0,
+            due_ms: vec![0],
         };
-        self.field.sweep(&order, &Cancel::new()).unwrap().rankings[0][0].plot
+        self.field.sweep(&order, &Cancel::new(), &mut |_, _| {}).unwrap().rankings[0][0].plot
     }
 }

@@ -287,7 +287,8 @@ fn act(
     let refused = |error: &dyn std::fmt::Display| LinkError::Refused(error.to_string());
     Some(match effect {
         MinerEffect::Sweep(order) => {
-            MinerInput::SweepDone { id: order.id, result: tools.field.sweep(&order, &Default::default()) }
+            let result = tools.field.sweep(&order, &Default::default(), &mut |_, _| {});
+            MinerInput::SweepDone { id: order.id, result }
         }
         MinerEffect::Prove(order) => {
             let result = tools.field.prove(&order).map(Box::new);

@@ -72,6 +72,15 @@ impl Default for SearchOptions {
     }
 }
 
+/// When a search tells what it has found so far, and to whom.
+pub struct Looks<'a> {
+    /// The moments, ascending. Those after the end of the search do not come.
+    pub at: &'a [Instant],
+    /// Hears at each of them its place, and what the report were if the deadline came now. Disks are read and cells
+    /// scored meanwhile, but the search does not end.
+    pub tell: &'a mut dyn FnMut(usize, SearchReport),
+}
+
 /// Why a search did not take place.
 #[derive(Debug, Error)]
 pub enum SearchError {
@@ -114,10 +123,27 @@ impl Farm {
         deadline: Option<Instant>,
         options: &SearchOptions,
     ) -> Result<SearchReport, SearchError> {
+        let looks = Looks { at: &[], tell: &mut |_, _| {} };
+        self.search_and_tell(column, challenges, target, deadline, options, looks)
+    }
+
+    /// As [`Self::search`], and tells what was found so far.
+    ///
+    /// # Errors
+    /// As [`Self::search`].
+    pub fn search_and_tell(
+        &self,
+        column: ColumnIndex,
+        challenges: &[Challenge],
+        target: Option<Target>,
+        deadline: Option<Instant>,
+        options: &SearchOptions,
+        looks: Looks<'_>,
+    ) -> Result<SearchReport, SearchError> {
         if !(1..=MAX_CHALLENGES).contains(&challenges.len()) {
             return Err(SearchError::Challenges(challenges.len()));
         }
-        self.sweep(column, challenges, target, deadline, options)
+        self.sweep(column, challenges, target, deadline, options, looks)
     }
 
     /// Reads as [`Self::search`] does and scores nothing: what the disks alone take.
@@ -130,7 +156,8 @@ impl Farm {
         deadline: Option<Instant>,
         options: &SearchOptions,
     ) -> Result<SearchReport, SearchError> {
-        self.sweep(column, &[], None, deadline, options)
+        let looks = Looks { at: &[], tell: &mut |_, _| {} };
+        self.sweep(column, &[], None, deadline, options, looks)
     }
 
     fn sweep(
@@ -140,6 +167,7 @@ impl Farm {
         target: Option<Target>,
         deadline: Option<Instant>,
         options: &SearchOptions,
+        looks: Looks<'_>,
     ) -> Result<SearchReport, SearchError> {
         if !(1..=MAX_THREADS).contains(&options.threads) {
             return Err(SearchError::Threads(options.threads));
@@ -171,7 +199,26 @@ impl Farm {
             idle: Idle::default(),
             stopped: false.into(),
         });
-        let ended = run(&sweep, &options.cancel, self.queue_depth(), options.threads).map_err(SearchError::Spawn)?;
+        let report = |ended| {
+            let of_plots = sweep.jobs.iter().zip(&plots);
+            SearchReport {
+                column,
+                challenges: challenges.to_vec(),
+                target,
+                ended,
+                took: self.clock().now().saturating_duration_since(began),
+                readers_waited: sweep.idle.readers(),
+                scorers_waited: sweep.idle.scorers(),
+                scorers: sweep.shares.iter().map(|share| scorer_report(share, challenges.len())).collect(),
+                plots: of_plots
+                    .map(|(job, (_, missed))| report(job, missed, column, challenges.len(), ended))
+                    .collect(),
+            }
+        };
+        let mut tell = |place| (looks.tell)(place, report(Ended::Deadline));
+        let looks = (looks.at, &mut tell as &mut dyn FnMut(usize));
+        let ended =
+            run(&sweep, &options.cancel, self.queue_depth(), options.threads, looks).map_err(SearchError::Spawn)?;
         // Readers look at the clock themselves, and may have seen the deadline before the alarm went off.
         let ended = if ended == Ended::Swept && !sweep.is_complete() { Ended::Deadline } else { ended };
         for lane in &sweep.lanes {
@@ -179,18 +226,7 @@ impl Farm {
                 lane.disk.set_rate(challenges.len(), rate);
             }
         }
-        let reports = sweep.jobs.iter().zip(plots);
-        Ok(SearchReport {
-            column,
-            challenges: challenges.to_vec(),
-            target,
-            ended,
-            took: self.clock().now().saturating_duration_since(began),
-            readers_waited: sweep.idle.readers(),
-            scorers_waited: sweep.idle.scorers(),
-            scorers: sweep.shares.iter().map(|share| scorer_report(share, challenges.len())).collect(),
-            plots: reports.map(|(job, (_, missed))| report(job, missed, column, challenges.len(), ended)).collect(),
-        })
+        Ok(report(ended))
     }
 }
 
@@ -249,11 +285,11 @@ impl Planner<'_> {
     }
 }
 
-fn report(job: &Job, missed: Option<Missed>, column: ColumnIndex, challenges: usize, ended: Ended) -> PlotReport {
+fn report(job: &Job, missed: &Option<Missed>, column: ColumnIndex, challenges: usize, ended: Ended) -> PlotReport {
     let plot = Arc::clone(&job.plot);
     let Tally { planned, leaves, bytes, reading, scoring, best, error } = lock(&job.tally).clone();
     let columns = plot.plot().layout().columns();
-    let missed = missed.or_else(|| {
+    let missed = missed.clone().or_else(|| {
         if u64::from(column.0) >= columns {
             return Some(Missed::Column { column: column.0, columns });
         }

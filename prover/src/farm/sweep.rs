@@ -149,14 +149,21 @@ struct Filled {
 /// A leaf below the target was found.
 struct Winner;
 
-/// Runs `sweep` until its end, the deadline, a winner or `cancel`, and says which it was.
+/// Runs `sweep` until its end, the deadline, a winner or `cancel`, and says which it was. On the way it calls back at
+/// each of the moments, with its place among them.
 ///
 /// # Errors
 /// If a thread cannot be started.
 ///
 /// # Panics
 /// If a thread of it does.
-pub(crate) fn run(sweep: &Arc<Sweep>, cancel: &Cancel, queue_depth: usize, threads: usize) -> io::Result<Ended> {
+pub(crate) fn run(
+    sweep: &Arc<Sweep>,
+    cancel: &Cancel,
+    queue_depth: usize,
+    threads: usize,
+    looks: (&[Instant], &mut dyn FnMut(usize)),
+) -> io::Result<Ended> {
     let alarm = sweep.deadline.map_or_else(never, |deadline| sweep.clock.alarm(deadline));
     if cancel.is_cancelled() {
         return Ok(Ended::Cancelled);
@@ -165,13 +172,17 @@ pub(crate) fn run(sweep: &Arc<Sweep>, cancel: &Cancel, queue_depth: usize, threa
         return Ok(Ended::Deadline);
     }
     let crew = Crew::start(sweep, queue_depth, threads)?;
+    let (moments, tell) = looks;
+    let mut moments = moments.iter().enumerate().peekable();
     let ended = loop {
+        let due = moments.peek().map_or_else(never, |(_, at)| sweep.clock.alarm(**at));
         let next_look = sweep.clock.alarm(sweep.next_stall());
         select! {
             recv(crew.ending) -> event => break if event.is_ok() { Ended::FirstWinner } else { Ended::Swept },
             recv(alarm) -> _ => break Ended::Deadline,
             recv(cancel.closed()) -> _ => break Ended::Cancelled,
             recv(next_look) -> _ => crew.give_up_what_stalls(),
+            recv(due) -> _ => moments.next().into_iter().for_each(|(place, _)| tell(place)),
         }
     };
     crew.dismiss(ended);

@@ -112,8 +112,8 @@ impl Sweeps {
         }
     }
 
-    /// Orders the sweep that is due first, or calls off one that is not wanted any more or keeps it waiting. Sweeps end
-    /// `margin_ms` before the last window that they are for, so that there is time for a proof.
+    /// Orders the sweep that is due first, or calls off one that is not wanted any more or keeps it waiting. Answers
+    /// are due `margin_ms` before the end of a window, so that there is time for a proof.
     pub(super) fn plan(&mut self, wants: &[Want], margin_ms: u64, now_ms: u64) -> Option<MinerEffect> {
         let open = |want: &&Want| want.closes_ms > now_ms && self.found(want.column, &want.challenge).is_none();
         let mut open: Vec<Want> = wants.iter().filter(open).copied().collect();
@@ -123,7 +123,8 @@ impl Sweeps {
             let answers =
                 |want: &Want| running.order.column == want.column && running.order.challenges.contains(&want.challenge);
             // At its deadline it ends by itself, with what it has.
-            if running.cancelled || running.order.deadline_ms <= now_ms || first.is_some_and(|first| answers(&first)) {
+            if running.cancelled || running.order.deadline_ms() <= now_ms || first.is_some_and(|first| answers(&first))
+            {
                 return None;
             }
             running.cancelled = true;
@@ -137,15 +138,14 @@ impl Sweeps {
             id: SweepId(self.last_id + 1),
             column: first.column,
             challenges: Vec::new(),
-            deadline_ms: first.closes_ms,
+            due_ms: Vec::new(),
         };
         for want in open.iter().filter(|want| want.column == first.column) {
             if order.challenges.len() < MAX_CHALLENGES && !order.challenges.contains(&want.challenge) {
                 order.challenges.push(want.challenge);
-                order.deadline_ms = order.deadline_ms.max(want.closes_ms);
+                order.due_ms.push(want.closes_ms.saturating_sub(margin_ms).max(now_ms.saturating_add(1)));
             }
         }
-        order.deadline_ms = order.deadline_ms.saturating_sub(margin_ms).max(now_ms.saturating_add(1));
         self.last_id += 1;
         self.running = Some(Running { order: order.clone(), cancelled: false });
         Some(MinerEffect::Sweep(order))
@@ -171,13 +171,29 @@ impl Sweeps {
             }
         };
         self.error = None;
+        self.take_in(&order, u64::MAX, report, now_ms);
+    }
+
+    /// Takes in what a sweep has found so far, for challenges whose time has come. Its end may still find more.
+    pub(super) fn due(&mut self, id: SweepId, due_ms: u64, report: SweepReport, now_ms: u64) {
+        let Some(Running { order, cancelled: false }) = &self.running else { return };
+        if order.id == id && report.rankings.len() == order.challenges.len() {
+            self.take_in(&order.clone(), due_ms, SweepReport { end: SweepEnd::Deadline, ..report }, now_ms);
+        }
+    }
+
+    /// Takes in what was found for the challenges of an order that are due until a time.
+    fn take_in(&mut self, order: &SweepOrder, due_ms: u64, report: SweepReport, now_ms: u64) {
         let SweepReport { end, rankings, plots, leaves, bytes, took_ms, troubles } = report;
         let complete = end == SweepEnd::Swept;
         let stats = Arc::new(Stats { plots, leaves, bytes, took_ms, ended_ms: now_ms, complete, troubles });
-        for (challenge, mut ranking) in order.challenges.into_iter().zip(rankings) {
-            ranking.truncate(MAX_LEAVES);
-            let found = Found { ranking, stats: Arc::clone(&stats), until_ms: order.deadline_ms };
-            self.results.insert((order.column, challenge), found);
+        let until_ms = order.deadline_ms();
+        for ((challenge, due), mut ranking) in order.challenges.iter().zip(&order.due_ms).zip(rankings) {
+            if *due <= due_ms {
+                ranking.truncate(MAX_LEAVES);
+                let found = Found { ranking, stats: Arc::clone(&stats), until_ms };
+                self.results.insert((order.column, *challenge), found);
+            }
         }
     }
 

@@ -91,6 +91,11 @@ impl Crew {
         Self { inputs, stop, alive: Arc::default() }
     }
 
+    /// Where threads report to before they are done.
+    pub(super) fn inputs(&self) -> SyncSender<MinerInput> {
+        self.inputs.clone()
+    }
+
     pub(super) fn alive(&self) -> Arc<Alive> {
         Arc::clone(&self.alive)
     }

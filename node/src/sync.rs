@@ -38,7 +38,9 @@ use crate::store::{Database, StoreError};
 use compare::Survey;
 use headers::Answer;
 use meter::Meter;
-use options::{APART_MS, BLOCKS_DEADLINE_MS, COMPARE_MS, GRACE_MS, HEADERS_DEADLINE_MS, MAX_PEERS, STALL_MS, Spans};
+use options::{
+    APART_MS, BLOCKS_DEADLINE_MS, COMPARE_MS, GRACE_MS, HEADERS_DEADLINE_MS, MAX_PEERS, SHOWN_MS, STALL_MS, Spans,
+};
 use peer::Peer;
 use trunk::{Body, Stage, Trunk};
 
@@ -304,18 +306,18 @@ impl Sync {
             Err(RequestFailure::Timeout) => Some(Offence::Slow),
             Err(RequestFailure::Malformed) => Some(Offence::Malformed),
         };
-        let refused = matches!(result, Ok(Response::Refused));
+        let (refused, is_shown) = (matches!(result, Ok(Response::Refused)), self.is_shown(now_ms));
         tracing::debug!(%peer, ?offence, "a question was not answered");
         if let Some(offence) = offence {
             self.blame(peer, offence);
         }
         if let Some(peer) = self.peers.get_mut(peer) {
-            let rest = now_ms + peer.failed();
+            let rest = now_ms + if refused { peer.refused() } else { peer.failed() };
             if matches!(what, What::Headers { .. }) && peer.leaves() {
                 // It claims another branch, and does not show it.
                 peer.disbelieve(now_ms);
-            } else if matches!(what, What::Headers { .. }) && refused && peer.gives_nothing() {
-                // To claim costs nothing, nor does it to refuse.
+            } else if matches!(what, What::Headers { .. }) && refused && peer.gives_nothing() && !is_shown {
+                // To claim costs nothing, nor does it to refuse. But of a chain that comes in the rest may, too.
                 peer.distrust(now_ms);
             }
             match what {
@@ -373,11 +375,13 @@ impl Sync {
     /// What became of a block, wherever it came from.
     pub fn judged(&mut self, id: &BlockId, verdict: &Verdict) {
         self.is_stirred = true;
-        if format!("{id}").starts_with("fe81a23d") {
-            eprintln!("JUDGED {id} {verdict:?} handed {}", self.handed.contains_key(id));
-        }
         let handed = self.handed.remove(id);
         let single = self.singles.remove(id);
+        if let Some(peer) =
+            single.as_ref().filter(|single| single.handed).and_then(|single| self.peers.get_mut(&single.peer))
+        {
+            peer.gave = Some(*id);
+        }
         self.progressed |= handed.is_some();
         match verdict {
             Verdict::Connected | Verdict::Beside | Verdict::Known | Verdict::Light => {
@@ -603,12 +607,17 @@ impl Sync {
         self.progressed_ms = now_ms;
     }
 
+    /// Whether a header was verified lately, or nobody could show one.
+    fn is_shown(&self, now_ms: u64) -> bool {
+        now_ms.saturating_sub(self.verified_ms) < SHOWN_MS
+    }
+
     fn note_progress(&mut self, tip: &Lineage, now_ms: u64) {
         if std::mem::take(&mut self.verified) || self.peers.is_empty() {
             self.verified_ms = now_ms;
         }
         // Of claims alone nobody catches up.
-        let is_shown = now_ms.saturating_sub(self.verified_ms) < STALL_MS;
+        let is_shown = self.is_shown(now_ms);
         let claims = self.peers.values().filter(|peer| peer.is_believed() && peer.claim.weight > tip.weight);
         let target = claims.map(|peer| peer.claim.height).max().unwrap_or(tip.height).max(tip.height);
         let headers = self.trunk.verified().unwrap_or(tip.height).max(tip.height);
@@ -617,7 +626,9 @@ impl Sync {
             Phase::Comparing
         } else if headers > tip.height || !self.handed.is_empty() {
             Phase::Blocks
-        } else if is_shown && (!self.trunk.is_empty() || asks(|what| matches!(what, What::Headers { .. }))) {
+        } else if is_shown
+            && (target > tip.height || !self.trunk.is_empty() || asks(|what| matches!(what, What::Headers { .. })))
+        {
             Phase::Headers
         } else {
             Phase::Idle

@@ -312,7 +312,7 @@ impl Sync {
         now_ms: u64,
     ) -> Result<(), StoreError> {
         let near = |peer| self.near_since(peer, manager).is_some_and(|since| now_ms >= since);
-        let mut wanted = Vec::new();
+        let (mut wanted, mut in_vain) = (Vec::new(), Vec::new());
         for (id, peer) in self.peers.iter().filter(|(_, peer)| near(peer)) {
             let free = peer.asked_blocks < MAX_BLOCK_QUESTIONS_EACH && now_ms >= peer.blocks_rest_ms;
             let block = peer.claim.id;
@@ -321,8 +321,17 @@ impl Sync {
                 && !manager.is_condemned(&block)
                 && !manager.holds(&block)?
             {
-                wanted.push((*id, block));
+                match peer.gave == Some(block) {
+                    true => in_vain.push(*id),
+                    false => wanted.push((*id, block)),
+                }
             }
+        }
+        // It gave a block that could not be used yet: by the epoch it is early, or what it stands on is not here.
+        for id in in_vain {
+            let Some(peer) = self.peers.get_mut(&id) else { continue };
+            peer.gave = None;
+            peer.blocks_rest_ms = now_ms + peer.failed();
         }
         for (peer, block) in wanted {
             let room = self.singles.len() < MAX_SINGLES || self.singles.contains_key(&block);

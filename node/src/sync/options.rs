@@ -50,6 +50,11 @@ pub(super) const STALL_MS: u64 = 20_000;
 pub(super) const REST_MS: u64 = 1_000;
 /// See [`REST_MS`].
 pub(super) const MAX_REST_MS: u64 = 60_000;
+/// How long after the last header that was verified it is believed that there is more, where peers claim so and refuse to
+/// show it: they may be busy, and whoever stalls rests in between.
+pub(super) const SHOWN_MS: u64 = 300_000;
+/// As [`MAX_REST_MS`], where it says itself that it is busy.
+pub(super) const MAX_BUSY_MS: u64 = 8_000;
 /// How long a peer rests whose branch cannot be followed.
 pub(super) const APART_MS: u64 = 30_000;
 /// How often a peer is asked whether its branch is the one that is followed.

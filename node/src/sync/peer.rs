@@ -1,6 +1,6 @@
 //! What is known of a peer, as far as catching up is concerned.
 
-use super::options::{APART_MS, MAX_REST_MS, REST_MS};
+use super::options::{APART_MS, MAX_BUSY_MS, MAX_REST_MS, REST_MS};
 use crate::chain::{BlockId, Height};
 use crate::network::message::Tip;
 use crate::participant::RequestId;
@@ -35,6 +35,8 @@ pub(super) struct Peer {
     failures: u32,
     /// A block of it was seen that stands on nothing known: its headers are wanted, whatever it claims.
     pub look: bool,
+    /// A block near the tip that it gave: where it is wanted still, that was in vain.
+    pub gave: Option<BlockId>,
     /// A block near the tip that it claimed and did not give: if its headers show it all the same, it keeps it back.
     pub kept_back: Option<BlockId>,
     /// Answers in a row that ended below what it had claimed.
@@ -85,6 +87,7 @@ impl Peer {
             is_out: false,
             failures: 0,
             look: false,
+            gave: None,
             kept_back: None,
             doubts: 0,
             disbelieved: None,
@@ -167,6 +170,11 @@ impl Peer {
         let rest = REST_MS << self.failures.min(6);
         self.failures += 1;
         rest.min(MAX_REST_MS)
+    }
+
+    /// It had no time for it: how long it rests, in milliseconds.
+    pub(super) fn refused(&mut self) -> u64 {
+        self.failed().min(MAX_BUSY_MS)
     }
 
     /// It took `ms` for `blocks` blocks.

@@ -29,6 +29,8 @@ pub(crate) enum Kind {
     Boaster,
     /// Claims the same, and refuses to show anything of it.
     Evasive,
+    /// Claims that a block which stands on nothing known is the next one, and shows that block alone.
+    Baiter,
     /// Claims the next claim as soon as one is disproved.
     TirelessBoaster,
     /// Serves headers of which one breaks a cheap rule.
@@ -76,7 +78,7 @@ impl Kind {
     /// What it may be blamed for.
     pub(crate) fn deserves(self) -> &'static [Offence] {
         match self {
-            Self::Honest | Self::Slow | Self::Busy | Self::Pruned | Self::Evasive => &[],
+            Self::Honest | Self::Slow | Self::Busy | Self::Pruned | Self::Evasive | Self::Baiter => &[],
             Self::Silent | Self::Lossy => &[Offence::Slow],
             Self::Boaster | Self::TirelessBoaster => &[Offence::Overstated],
             // What is left out of headers may leave them shorter than what was claimed.
@@ -113,6 +115,7 @@ impl MockPeer {
             Kind::Boaster | Kind::Evasive => {
                 Tip { weight: Weight::MAX, id: BlockId([8; 32]), height: Height(1_000_000), ..tip }
             }
+            Kind::Baiter => Tip { weight: Weight::MAX, height: Height(1), ..tip },
             Kind::TirelessBoaster => {
                 Tip { weight: Weight::MAX, id: BlockId([self.boasts; 32]), height: Height(1_000_000), ..tip }
             }
@@ -139,6 +142,7 @@ impl MockPeer {
             Kind::Slow => delay += 1000 + random.below(4000),
             Kind::Busy if !random.one_in(4) => return Some((Response::Refused, delay)),
             Kind::Evasive => return Some((Response::Refused, delay)),
+            Kind::Baiter if matches!(request, Request::Headers(_)) => return Some((Response::Refused, delay)),
             Kind::Confused => return Some((Response::Done, delay)),
             _ => {}
         }

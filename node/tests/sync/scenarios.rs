@@ -358,7 +358,7 @@ fn claims_of_which_nothing_is_shown_keep_nobody_busy() {
         }
         assert!(network.run(1000, |network| network.sync.progress().phase == Phase::Headers), "seed {seed}");
         // What they claim is not believed before they show something.
-        assert!(network.run(MINUTE_MS, |network| network.sync.progress().target == Height(0)), "seed {seed}");
+        assert!(network.run(6 * MINUTE_MS, |network| network.sync.progress().target == Height(0)), "seed {seed}");
         network.run(25_000, |_| false);
         assert!(!network.run(10 * MINUTE_MS, |network| network.sync.progress().phase != Phase::Idle), "seed {seed}");
         assert!(network.offences.is_empty(), "seed {seed}");
@@ -366,6 +366,32 @@ fn claims_of_which_nothing_is_shown_keep_nobody_busy() {
         network.join(0, honest());
         catch_up(&mut network, MINUTE_MS, seed);
     }
+}
+
+#[test]
+fn who_is_busy_is_waited_for() {
+    for seed in seeds(4) {
+        let mut network = Network::new(seed);
+        network.join(0, MockPeer::new(Kind::Busy, WORLD.trunk.clone(), 100));
+        let begins = network.run(MINUTE_MS, |network| network.sync.progress().phase != Phase::Idle);
+        assert!(begins, "seed {seed}");
+        let end = *WORLD.trunk.last().unwrap();
+        let done = |network: &Network| network.sync.progress().phase == Phase::Idle || network.tip() == end;
+        assert!(network.run(60 * MINUTE_MS, done), "seed {seed}: {:?}", network.sync.progress());
+        // There is more before, and it was seen to be so: it does not take itself for done.
+        assert_eq!(network.tip(), end, "seed {seed}: {:?}", network.sync.progress());
+    }
+}
+
+#[test]
+fn a_block_that_cannot_be_used_is_not_asked_for_without_end() {
+    let mut network = Network::new(1);
+    network.join(0, MockPeer::new(Kind::Baiter, vec![WORLD.far_fork[25]], 10));
+    network.run(MINUTE_MS, |_| false);
+    assert!((2..40).contains(&network.questions), "{} questions", network.questions);
+    // The control: nobody else waits for it.
+    network.join(0, honest());
+    catch_up(&mut network, MINUTE_MS, 1);
 }
 
 #[test]

@@ -11,9 +11,9 @@ mod questions;
 mod rounds;
 mod work;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
-use crate::chain::Epoch;
+use crate::chain::{Epoch, TransactionId};
 use crate::chain_pool::{ChainPool, PoolError};
 use crate::consensus::Engine;
 use crate::manager::ChainManager;
@@ -81,6 +81,8 @@ pub struct Participant<D> {
     intake: Intake,
     templates: Vec<Waiting>,
     told: Told,
+    /// Transactions that are to be told later, and when they came.
+    untold: VecDeque<(TransactionId, u64)>,
     /// Peers whose pool was asked for.
     pools_asked: BTreeSet<RequestId>,
     /// The epoch whose challenge peers were told.
@@ -106,6 +108,7 @@ impl<D: Database> Participant<D> {
             intake: Intake::default(),
             templates: Vec::new(),
             told: Told::default(),
+            untold: VecDeque::new(),
             pools_asked: BTreeSet::new(),
             challenged: None,
             ids: RequestIds::default(),
@@ -223,6 +226,7 @@ impl<D: Database> Participant<D> {
         self.tell_miners(now_ms)?;
         self.propose(now_ms)?;
         self.tell_challenge(now_ms);
+        self.tell_transactions(now_ms);
         Ok(())
     }
 

@@ -50,6 +50,13 @@ impl TokenBucket {
         self.level = self.level.saturating_sub(parts(tokens.min(MAX_TOKENS)));
     }
 
+    /// The same, but the debt that it leaves is no greater than the capacity, where it was not before.
+    pub fn charge_within(&mut self, tokens: u64, now_ms: u64) {
+        self.refill(now_ms);
+        let floor = self.level.min(-parts(self.capacity));
+        self.level = self.level.saturating_sub(parts(tokens.min(MAX_TOKENS))).max(floor);
+    }
+
     /// Whether there is anything left.
     pub fn is_open(&mut self, now_ms: u64) -> bool {
         self.refill(now_ms);
@@ -106,6 +113,18 @@ mod tests {
         bucket.charge(u64::MAX, 2001);
         bucket.charge(u64::MAX, 2001);
         assert!(!bucket.is_open(3000));
+    }
+
+    #[test]
+    fn a_debt_that_is_bounded_is_paid_soon() {
+        let mut bucket = TokenBucket::new(10, 600, 0);
+        (0..3).for_each(|_| bucket.charge_within(1000, 0));
+        assert!(!bucket.is_open(1000));
+        assert!(bucket.is_open(1001));
+        // It forgives nothing of a greater one.
+        bucket.charge(30, 1001);
+        bucket.charge_within(5, 1001);
+        assert!(!bucket.is_open(3500) && bucket.is_open(4001));
     }
 
     proptest! {

@@ -52,6 +52,8 @@ pub const MAX_REQUEST_BYTES: usize = 4096;
 pub const MAX_RESPONSE_BYTES: usize = MAX_BLOCKS_BYTES + MAX_GOSSIP_BYTES;
 /// Longest gossip: a block of 1 MiB with its metadata.
 pub const MAX_GOSSIP_BYTES: usize = (1 << 20) + 4096;
+/// A gossip is known again for so long: many times what it takes to be everywhere.
+pub const GOSSIP_SEEN_MS: u64 = 30_000;
 
 /// Answers GET_HEADERS and GET_BLOCK for every block down to genesis.
 pub const CAPABLE_ARCHIVE: u32 = 1;

@@ -38,6 +38,8 @@ pub(super) enum Source {
     Own,
     /// A peer forwarded it, in so many bytes.
     Gossip(PeerId, GossipId, usize),
+    /// A peer forwarded it, and that was judged already: it waits for another block.
+    Heard(PeerId),
     /// A peer was asked for it.
     Asked(PeerId),
 }
@@ -46,7 +48,7 @@ impl Source {
     fn peer(self) -> Option<PeerId> {
         match self {
             Self::Own => None,
-            Self::Gossip(peer, ..) | Self::Asked(peer) => Some(peer),
+            Self::Gossip(peer, ..) | Self::Heard(peer) | Self::Asked(peer) => Some(peer),
         }
     }
 }
@@ -279,8 +281,11 @@ impl<D: Database> Participant<D> {
             return;
         }
         let waits = matches!(verdict, manager::Verdict::Orphan { .. } | manager::Verdict::Light);
-        let source = if waits { self.intake.sources.peek(&id).copied() } else { self.intake.sources.pop(&id) };
-        let Some(source) = source else { return };
+        let Some(source) = self.intake.sources.pop(&id) else { return };
+        if waits {
+            let later = if let Source::Gossip(peer, ..) = source { Source::Heard(peer) } else { source };
+            self.intake.sources.put(id, later);
+        }
         let (judged, offence) = match verdict {
             manager::Verdict::Connected | manager::Verdict::Beside => {
                 self.tell_of(&id, *verdict == manager::Verdict::Connected, source);
@@ -310,10 +315,10 @@ impl<D: Database> Participant<D> {
             if let manager::Verdict::Orphan { parent } = verdict {
                 self.sync.orphan(&peer, parent);
             }
-            // Of blocks that were asked for, catching up knows whose fault it is.
-            if let Some(offence) = offence {
-                self.offence(peer, offence, now_ms);
-            }
+        }
+        // Of blocks that were asked for, catching up knows whose fault it is.
+        if let (Source::Gossip(peer, ..) | Source::Heard(peer), Some(offence)) = (source, offence) {
+            self.offence(peer, offence, now_ms);
         }
     }
 

@@ -6,10 +6,12 @@ use crate::chain::{Epoch, Hash, Transaction, TransactionId, encode};
 use crate::chain_pool::PoolError;
 use crate::consensus::Engine;
 use crate::network::PeerId;
-use crate::network::message::{Gossip, GossipId, ProofSubmission};
+use crate::network::message::{GOSSIP_SEEN_MS, Gossip, GossipId, ProofSubmission};
 use crate::network::offence::Offence;
 use crate::store::{Database, StoreError};
 
+/// Most transactions that wait to be told. Of more, the oldest are told to those alone who ask for a pool.
+const MAX_UNTOLD: usize = 65_536;
 /// How far a submission's epoch may lie from the clock's: clocks differ.
 const NEAR_EPOCHS: u64 = 1;
 
@@ -78,10 +80,16 @@ impl<D: Database> Participant<D> {
             self.judge(peer, id, Verdict::Ignore);
             return Ok(());
         }
-        let bytes = transaction.encoded_len();
+        let (name, bytes) = (transaction.id(), transaction.encoded_len());
         match self.pool_offer(transaction)? {
-            // What all of the network could not keep up with stays here: the next nodes may have it of others.
-            Ok(()) if !self.peers.may_forward(now_ms) => self.judge(peer, id, Verdict::Ignore),
+            // It waits here: the next nodes may have it of others, and else are told later.
+            Ok(()) if !self.peers.may_forward(now_ms) => {
+                self.untold.push_back((name, now_ms));
+                if self.untold.len() > MAX_UNTOLD {
+                    self.untold.pop_front();
+                }
+                self.judge(peer, id, Verdict::Ignore);
+            }
             Ok(()) => {
                 self.peers.spread(bytes, false, now_ms);
                 self.judge(peer, id, Verdict::Accept);
@@ -94,6 +102,25 @@ impl<D: Database> Participant<D> {
             Err(_) => self.judge(peer, id, Verdict::Ignore),
         }
         Ok(())
+    }
+
+    /// Tells of transactions that were not forwarded when they came, once there is room for them. Before gossip has
+    /// forgotten that it knows them, it would not tell of them.
+    pub(super) fn tell_transactions(&mut self, now_ms: u64) {
+        while let Some((id, came_ms)) = self.untold.front_mut() {
+            // The clock may have been set back.
+            *came_ms = now_ms.min(*came_ms);
+            let (waits, waiting) = (now_ms < came_ms.saturating_add(GOSSIP_SEEN_MS), self.pool.pool().get(id).cloned());
+            if waiting.is_some() && (waits || !self.peers.may_forward(now_ms)) {
+                return;
+            }
+            self.untold.pop_front();
+            if let Some(transaction) = waiting {
+                self.peers.spread(transaction.get().encoded_len(), true, now_ms);
+                let transaction = Box::new(transaction.get().clone());
+                self.effects.push(Effect::Publish(Gossip::Transaction(transaction)));
+            }
+        }
     }
 
     /// Transactions of a peer's pool, which was asked for.

@@ -103,3 +103,22 @@ fn a_block_that_only_its_state_shows_to_be_bad_costs_who_forwards_it_little() {
     assert_eq!(node.count(Verdict::Reject), 2);
     assert_eq!(node.banned, [peer(2)]);
 }
+
+#[test]
+fn a_block_that_waited_is_not_forwarded_when_its_parent_comes() {
+    let mut fabric = Fabric::default();
+    let genesis = fabric.genesis_id();
+    let parent = fabric.extend(&genesis, Vec::new());
+    let child = fabric.extend(&parent, Vec::new());
+    let mut node = Node::new(&fabric);
+    node.befriend(1);
+    node.propose(1, fabric.block(&child));
+    node.verify();
+    assert_eq!(node.count(Verdict::Ignore), 1, "gossip does not wait as long");
+    node.propose(1, fabric.block(&parent));
+    node.verify();
+    assert_eq!(node.participant.chain().tip().id, child);
+    let verdicts: Vec<_> = node.judged.iter().map(|(_, verdict)| *verdict).collect();
+    assert_eq!(verdicts, [Verdict::Ignore, Verdict::Accept]);
+    assert!(node.score(1) >= 0, "{}", node.score(1));
+}

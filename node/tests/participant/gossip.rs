@@ -1,5 +1,5 @@
 use spacetime_node::chain::{Amount, BlockId, Transaction};
-use spacetime_node::network::message::Gossip;
+use spacetime_node::network::message::{GOSSIP_SEEN_MS, Gossip};
 use spacetime_node::participant::Verdict;
 use spacetime_node::testing::{Fabric, at_least_fee};
 
@@ -46,4 +46,27 @@ fn transactions_beyond_what_is_forwarded_stay_in_the_pool() {
     assert_eq!(node.judged.iter().map(|(_, verdict)| *verdict).collect::<Vec<_>>(), [Verdict::Ignore, Verdict::Accept]);
     assert_eq!(node.participant.pool().pool().len(), 2);
     assert_eq!(node.score(1), 0);
+}
+
+#[test]
+fn transactions_that_were_not_forwarded_are_told_later() {
+    let fabric = Fabric::default();
+    let mut node = Node::new(&fabric);
+    node.befriend(1);
+    while node.participant.peers_mut().may_forward(node.now_ms) {}
+    let [first, second] = transfers(&fabric, 2).try_into().expect("two");
+    node.gossip(1, Gossip::Transaction(Box::new(first.clone())));
+    node.wait(1);
+    node.gossip(1, Gossip::Transaction(Box::new(second)));
+    assert_eq!(node.judged.iter().map(|(_, verdict)| *verdict).collect::<Vec<_>>(), [Verdict::Ignore, Verdict::Accept]);
+    // As long as gossip knows it, it would not be told.
+    node.wait(GOSSIP_SEEN_MS - 2);
+    assert!(node.published.is_empty());
+    while node.participant.peers_mut().may_forward(node.now_ms + 1) {}
+    node.wait(1);
+    assert!(node.published.is_empty(), "there is no room yet");
+    node.wait(1);
+    // Once, and the one alone that was not forwarded.
+    node.wait(GOSSIP_SEEN_MS);
+    assert_eq!(node.published, [Gossip::Transaction(Box::new(first))]);
 }

@@ -36,6 +36,8 @@ pub(crate) struct Node {
     pub(crate) banned: Vec<PeerId>,
     /// Where somebody was dialled.
     pub(crate) dialled: Vec<String>,
+    /// What was told to all.
+    pub(crate) published: Vec<Gossip>,
     /// Questions that were asked.
     pub(crate) asked: Vec<(PeerId, RequestId, Request)>,
     messages: u64,
@@ -61,8 +63,8 @@ impl Node {
         let pool = Limits::new(chain.parameters().fees);
         let options = Options { software: "hand".into(), mine_alone: false, pool };
         let participant = Participant::new(options, chain, peers, Sync::new(SyncOptions::default()));
-        let (jobs, judged, banned, dialled, asked) = Default::default();
-        Self { participant, now_ms, jobs, judged, banned, dialled, asked, messages: 0, genesis }
+        let (jobs, judged, banned, dialled, published, asked) = Default::default();
+        Self { participant, now_ms, jobs, judged, banned, dialled, published, asked, messages: 0, genesis }
     }
 
     pub(crate) fn handle(&mut self, input: Input) {
@@ -71,6 +73,7 @@ impl Node {
                 Effect::Request { peer, id, request, .. } => self.asked.push((peer, id, request)),
                 Effect::Judge { peer, verdict, .. } => self.judged.push((peer, verdict)),
                 Effect::Disconnect { peer, why: Refused::Banned(_) } => self.banned.push(peer),
+                Effect::Publish(gossip) => self.published.push(gossip),
                 Effect::Dial { address, .. } => self.dialled.push(address),
                 job @ (Effect::VerifyBlocks(_) | Effect::VerifyHeaders(_)) => self.jobs.push(job),
                 _ => {}

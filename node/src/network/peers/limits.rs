@@ -181,12 +181,13 @@ impl Peers {
     }
 
     /// A gossip of so many bytes is forwarded to some peers, or published to `all` of them: it counts against what all are
-    /// sent. What is urgent goes out whatever is left, and answers and transactions wait for it.
+    /// sent. What is urgent goes out whatever is left, and answers and transactions wait for it, but two seconds at most: blocks
+    /// may take more than all there is, and others have to catch up all the same.
     pub fn spread(&mut self, bytes: usize, all: bool, now_ms: u64) {
         let copies = if all { self.peers.len() } else { self.peers.len().min(COPIES) };
         let bytes = bytes.saturating_mul(copies) as u64;
         self.counters.sent_bytes += bytes;
-        self.upload.charge(bytes, now_ms);
+        self.upload.charge_within(bytes, now_ms);
     }
 
     /// Bytes of an answer to GET_HEADERS, GET_BLOCK or TX_POOL_REQUEST went to a peer.

@@ -10,15 +10,13 @@ use libp2p::gossipsub::{
 };
 
 use crate::chain::BlockId;
-use crate::network::message::{Gossip, GossipId, MAX_GOSSIP_BYTES};
+use crate::network::message::{GOSSIP_SEEN_MS, Gossip, GossipId, MAX_GOSSIP_BYTES};
 
 /// Gossip, with the topics that peers may subscribe to: others would only take room.
 pub(super) type Gossipsub = Behaviour<OwnTopics, WhitelistSubscriptionFilter>;
 
 /// What surrounds a message on its way: the topic's name, and what was read behind it already.
 const ENVELOPE_BYTES: usize = 32 << 10;
-/// A message is known again for so long: many times what it takes to be everywhere.
-const SEEN: Duration = Duration::from_secs(30);
 
 /// The topics of a chain.
 #[derive(Clone, Debug)]
@@ -106,7 +104,7 @@ pub(super) fn gossipsub(genesis: &BlockId) -> Result<Gossipsub, Box<dyn std::err
         .validate_messages()
         .message_id_fn(move |message: &Message| message_id(named.id_of(&message.topic, &message.data)))
         .max_transmit_size(MAX_GOSSIP_BYTES + ENVELOPE_BYTES)
-        .duplicate_cache_time(SEEN)
+        .duplicate_cache_time(Duration::from_millis(GOSSIP_SEEN_MS))
         // What we make ourselves goes to all at once.
         .flood_publish(true)
         // All peers of a small network, half a dozen of a large one.

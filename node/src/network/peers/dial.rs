@@ -200,7 +200,8 @@ impl Peers {
         let ip = self.limited_ip(address.ip());
         let banned = self.book.record().banned(address.peer.as_ref(), ip, now_ms).is_some();
         let dialled = self.dialer.dials.iter().any(|dial| dial.address.without_peer() == place);
-        let own = address.peer == Some(self.options.own);
+        // Nor is there a way to anybody through oneself.
+        let own = [address.peer, address.relay].contains(&Some(self.options.own));
         let taken = apart && self.is_taken(address);
         !own && !banned && !dialled && !taken && !self.peers.iter().any(there) && self.fits(Some(address))
     }

@@ -208,6 +208,18 @@ fn a_peer_that_only_refuses_is_replaced_by_one_that_is_known_already() {
 }
 
 #[test]
+fn nobody_is_dialled_through_oneself() {
+    for (relay, expected) in [(0, 0), (9, 1)] {
+        let mut hand = Hand::new(|_| {});
+        let address = format!("{}/p2p/{}/p2p-circuit", place(1), id(relay));
+        hand.peers.discovered(id(1), &address, hand.now_ms);
+        assert_eq!(dialled(&hand.tick(500)).len(), expected, "{address}");
+        // Others may still hear of it.
+        assert_eq!(hand.peers.book().counts(), (1, 0));
+    }
+}
+
+#[test]
 fn a_clock_that_is_set_back_stops_nothing() {
     let mut hand = Hand::new(with_seed(9));
     hand.befriend(1, &place(1), false);

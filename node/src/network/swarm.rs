@@ -12,14 +12,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use libp2p::Swarm;
 use libp2p::core::transport::ListenerId;
 use libp2p::swarm::SwarmEvent;
+use libp2p::{Multiaddr, Swarm};
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use super::address::AddressError;
+use super::address::{AddressError, Scope};
 use super::identity::Identity;
 use super::record::Banned;
 use crate::chain::BlockId;
@@ -32,9 +32,11 @@ mod gate;
 mod inputs;
 mod metrics;
 mod place;
+mod relays;
 mod requests;
 mod run;
 mod topics;
+mod ways;
 
 use behaviour::Behaviour;
 pub use command::Command;
@@ -80,7 +82,8 @@ pub struct NetworkOptions {
     pub nat: bool,
     /// Asks the router for a way in.
     pub upnp: bool,
-    /// Is a relay for others, at its external addresses; without [`NetworkOptions::nat`] at all it listens on.
+    /// Is a relay for others, at its external addresses and the public ones it listens on; without [`NetworkOptions::nat`]
+    /// at all it listens on.
     pub relay: bool,
     /// Lets nobody in while the process has more memory, bytes.
     pub max_memory_bytes: Option<usize>,
@@ -174,19 +177,25 @@ impl Network {
             waiting.push((listener, text.clone()));
         }
         let addresses = listening(&mut swarm, waiting).await?;
-        if options.relay && !options.nat {
-            // A relay says where it is to those that wait there; nobody else will find out.
-            swarm.listeners().cloned().collect::<Vec<_>>().into_iter().for_each(|own| swarm.add_external_address(own));
+        if options.relay {
+            // A relay says where it is to those that wait there. Without AutoNAT nobody else will find out, and AutoNAT asks
+            // only those that were dialled, which are none where all others dial.
+            let own: Vec<_> = swarm.listeners().cloned().collect();
+            let known = |own: &Multiaddr| !options.nat || place::ip_of(own).map(Scope::of) == Some(Scope::Public);
+            own.into_iter().filter(known).for_each(|own| swarm.add_external_address(own));
         }
+        let mut places = Vec::new();
         for text in &options.relays {
             let circuit = parse(text)?.with(libp2p::multiaddr::Protocol::P2pCircuit);
-            swarm.listen_on(circuit).map_err(|error| listen_error(text, &error))?;
+            let listener = swarm.listen_on(circuit.clone()).map_err(|error| listen_error(text, &error))?;
+            places.push((circuit, listener));
         }
         let (commands, taken) = mpsc::channel(MAX_COMMANDS);
         let (outlet, inputs) = inputs::channel();
         let (told, addresses) = watch::channel(addresses);
         let counters = Arc::new(NetworkCounters::default());
-        let runner = run::Runner::new(swarm, taken, outlet, told, Arc::clone(&counters), options);
+        let mut runner = run::Runner::new(swarm, taken, outlet, told, Arc::clone(&counters), options);
+        runner.relays = relays::Relays::new(places);
         Ok(Self { commands, inputs, addresses, counters, task: tokio::spawn(runner.run()) })
     }
 }

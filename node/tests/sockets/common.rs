@@ -26,6 +26,16 @@ pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     }
 }
 
+/// Waits until something has come about that nobody is told of, however short it is.
+pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let becomes = async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(what, becomes).await;
+}
+
 pub(crate) fn tip() -> Tip {
     Tip { id: GENESIS, height: Height(0), epoch: Epoch(0), weight: Weight::ZERO }
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use spacetime_node::network::PeerId;
 use spacetime_node::network::message::{Request, Response};
-use spacetime_node::network::swarm::{Command, NetworkOptions};
+use spacetime_node::network::swarm::{Command, Network, NetworkOptions};
 use spacetime_node::participant::Input;
 
-use crate::common::{Node, QUIC, TCP, befriend, greet, soon};
+use crate::common::{Node, QUIC, TCP, befriend, greet, soon, until};
 
 /// Waits until an address of `wanted` is heard of.
 async fn heard_of(node: &mut Node, wanted: PeerId) -> String {
@@ -68,4 +68,63 @@ async fn who_cannot_be_reached_is_reached_through_a_relay() {
     let (_, ticket, _) = hidden.asked().await;
     hidden.tell(Command::Respond { ticket, response: Response::Done }).await;
     assert_eq!(caller.answered(id).await, Ok(Response::Done));
+}
+
+/// Two that know each other through a relay, and can reach each other without it.
+#[tokio::test]
+async fn a_straight_way_takes_the_place_of_the_one_through_a_relay() {
+    let relay = Node::new(1, &[TCP], |options| options.relay = true).await;
+    let at_relay = format!("{}/p2p/{}", relay.address(), relay.id);
+    let through = format!("{at_relay}/p2p-circuit");
+    let mut hidden = Node::new(2, &[TCP], |options| options.relays = vec![at_relay.clone()]).await;
+    let waits = hidden.network.addresses.wait_for(|all| all.contains(&through));
+    soon("a place at the relay", waits).await.expect("it runs");
+    let mut caller = Node::new(3, &[TCP], |_| {}).await;
+    // Where they are seen is what they try: both learn it from the relay first.
+    caller.dial(&relay).await;
+    caller.connected().await;
+    caller.tell(Command::Dial { peer: Some(hidden.id), address: through }).await;
+    caller.connected().await;
+    let connections = |node: &Node| node.network.counters.read().connections;
+    until("a second way", || connections(&caller) == 3 && connections(&hidden) == 3).await;
+    // It is not ended before HELLO, which nobody asks twice.
+    greet(&mut caller, &mut hidden).await;
+    assert_eq!((connections(&caller), connections(&hidden)), (3, 3));
+    greet(&mut hidden, &mut caller).await;
+    until("one way", || connections(&caller) == 2 && connections(&hidden) == 2).await;
+    let id = caller.ask(hidden.id, Request::Peers).await;
+    let (_, ticket, _) = hidden.asked().await;
+    hidden.tell(Command::Respond { ticket, response: Response::Done }).await;
+    assert_eq!(caller.answered(id).await, Ok(Response::Done));
+}
+
+#[tokio::test]
+async fn a_place_at_a_relay_is_asked_for_again() {
+    let relay = Node::new(1, &[TCP], |options| options.relay = true).await;
+    let (id, address) = (relay.id, relay.address());
+    let at_relay = format!("{address}/p2p/{id}");
+    let through = format!("{at_relay}/p2p-circuit");
+    let mut hidden = Node::new(2, &[], |options| options.relays = vec![at_relay]).await;
+    let addresses = &mut hidden.network.addresses;
+    soon("a place", addresses.wait_for(|all| all.contains(&through))).await.expect("it runs");
+    let Network { commands, task, .. } = relay.network;
+    drop(commands);
+    soon("the end", task).await.expect("it ends by itself");
+    soon("its end", addresses.wait_for(|all| !all.contains(&through))).await.expect("it runs");
+    let _relay = Node::new(1, &[&address], |options| options.relay = true).await;
+    soon("a place again", addresses.wait_for(|all| all.contains(&through))).await.expect("it runs");
+}
+
+#[tokio::test]
+async fn who_helped_to_find_out_keeps_no_connection_for_that() {
+    let nat = |options: &mut NetworkOptions| options.nat = true;
+    let mut a = Node::new(1, &[TCP], nat).await;
+    let mut b = Node::new(2, &[TCP], nat).await;
+    befriend(&mut a, &mut b).await;
+    // B dials A back where it was seen, and finds it.
+    let seen = a.address();
+    let connections = |node: &Node| node.network.counters.read().connections;
+    until("the probe", || connections(&b) == 2).await;
+    until("its end", || (connections(&a), connections(&b)) == (1, 1)).await;
+    assert!(a.network.addresses.borrow().contains(&seen));
 }

@@ -19,8 +19,9 @@ use super::{NetworkError, NetworkOptions, topics};
 use crate::chain::BlockId;
 use crate::network::identity::Identity;
 
-/// A handshake takes no longer.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+/// A connection takes no longer. AutoNAT gives a whole probe ten seconds: one that nobody answers is to fail within, and
+/// be told, or it is asked for again for ever.
+const HANDSHAKE: Duration = Duration::from_secs(8);
 /// A question is asked, answered and read within this, or given up; so a reader that is too slow for the longest answer
 /// at 2 Mbit/s has none.
 pub(super) const EXCHANGE: Duration = Duration::from_secs(20);

@@ -6,7 +6,8 @@ use libp2p::core::ConnectedPoint;
 use libp2p::gossipsub::MessageAcceptance;
 use libp2p::request_response::{self, InboundFailure, InboundRequestId, OutboundFailure, ResponseChannel};
 use libp2p::swarm::{ConnectionId, SwarmEvent};
-use libp2p::{Multiaddr, gossipsub, identify, kad, mdns, ping};
+use libp2p::{Multiaddr, autonat, gossipsub, identify, kad, mdns, ping};
+use tokio::time::Instant;
 
 use super::behaviour::{BehaviourEvent, protocol};
 use super::codec::Frame;
@@ -15,6 +16,7 @@ use super::metrics::add;
 use super::place::{ip_of, text_of};
 use super::run::{Connected, GOSSIP, Introduction, Runner};
 use super::topics::gossip_id;
+use super::ways::Ways;
 use crate::chain::{decode, encode};
 use crate::network::PeerId;
 use crate::network::address::{PeerAddress, Scope};
@@ -45,13 +47,15 @@ impl Runner {
                     self.established(peer, peer_id, connection_id, &endpoint, num_established.get() == 1);
                 }
             }
-            SwarmEvent::ConnectionClosed { peer_id, num_established, .. } => {
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, num_established, .. } => {
                 if let Some(peer) = from_libp2p(&peer_id) {
                     self.counters.connections.fetch_sub(1, Ordering::Relaxed);
                     if num_established == 0 {
                         self.connected.remove(&peer);
                         self.swarm.behaviour_mut().gossip.remove_blacklisted_peer(&peer_id);
                         self.pending.push_back(Input::Disconnected { peer });
+                    } else if let Some(connected) = self.connected.get_mut(&peer) {
+                        connected.ways.closed(connection_id);
                     }
                 }
             }
@@ -61,9 +65,15 @@ impl Runner {
                     self.pending.push_back(Input::DialFailed { address });
                 }
             }
-            SwarmEvent::NewListenAddr { .. }
-            | SwarmEvent::ExpiredListenAddr { .. }
-            | SwarmEvent::ListenerClosed { .. }
+            SwarmEvent::NewListenAddr { listener_id, .. } => {
+                self.relays.held(listener_id);
+                self.tell_addresses();
+            }
+            SwarmEvent::ListenerClosed { listener_id, reason, .. } => {
+                self.relays.lost(listener_id, &reason, Instant::now());
+                self.tell_addresses();
+            }
+            SwarmEvent::ExpiredListenAddr { .. }
             | SwarmEvent::ExternalAddrConfirmed { .. }
             | SwarmEvent::ExternalAddrExpired { .. } => self.tell_addresses(),
             SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "a listener's error"),
@@ -84,14 +94,20 @@ impl Runner {
         if !first {
             // It was here already: whoever asked for another way to it waits for an answer.
             self.pending.extend(dialled.map(|address| Input::DialFailed { address }));
+            if let Some(connected) = self.connected.get_mut(&peer) {
+                connected.ways.opened(connection, endpoint);
+            }
             return;
         }
         let (outbound, remote) = (endpoint.is_dialer(), endpoint.get_remote_address());
+        let mut ways = Ways::default();
+        ways.opened(connection, endpoint);
         let address = dialled.unwrap_or_else(|| text_of(remote));
         let inbound = if outbound { None } else { ip_of(remote) };
         let gossip = TokenBucket::new(GOSSIP.0, GOSSIP.1, self.now_ms());
         let introduction = Introduction::default();
-        self.connected.insert(peer, Connected { inbound, outbound, gossip, introduction, accusations: 0 });
+        let connected = Connected { inbound, outbound, ways, gossip, introduction, accusations: 0 };
+        self.connected.insert(peer, connected);
         self.swarm.behaviour_mut().gossip.blacklist_peer(&id);
         self.pending.push_back(Input::Connected { peer, address, outbound });
     }
@@ -127,6 +143,16 @@ impl Runner {
             {
                 tracing::debug!(%connection, %error, "a connection is dead");
                 self.swarm.close_connection(connection);
+            }
+            BehaviourEvent::Ping(ping::Event { peer, connection, result: Ok(_) }) => {
+                if let Some(peer) = from_libp2p(&peer) {
+                    self.ponged(peer, connection);
+                }
+            }
+            BehaviourEvent::ReachOfOthers(autonat::v2::server::Event { client, .. }) => {
+                if let Some(peer) = from_libp2p(&client) {
+                    self.probed(peer);
+                }
             }
             BehaviourEvent::Mdns(mdns::Event::Discovered(found)) => {
                 for (peer, address) in found.iter().take(MAX_ADDRESSES * MAX_ADDRESSES) {
@@ -192,6 +218,7 @@ impl Runner {
         if let Some(info) = connected.introduction.early.take() {
             self.identified(&id, *info);
         }
+        self.straighten(peer);
     }
 
     /// A gossip: what becomes of it, if that is known at once.
@@ -253,6 +280,10 @@ impl Runner {
                     }
                     request_response::Message::Response { request_id, response } => {
                         let result = self.read_response(peer, response);
+                        if let (Ok(Response::Hello(_)), Some(connected)) = (&result, self.connected.get_mut(&peer)) {
+                            connected.introduction.greets = true;
+                            self.straighten(peer);
+                        }
                         if let Some(ours) = self.asked.remove(&request_id) {
                             self.pending.push_back(Input::Response { peer, id: ours.id, result });
                         }

@@ -17,8 +17,10 @@ use super::behaviour::Behaviour;
 use super::codec::Frame;
 use super::inputs::Outlet;
 use super::metrics::{NetworkCounters, add};
+use super::relays::Relays;
 use super::requests::{Asked, Tickets};
 use super::topics::{Topics, message_id};
+use super::ways::Ways;
 use super::{Command, NetworkOptions, place};
 use crate::chain::{BlockId, encode};
 use crate::network::PeerId;
@@ -43,6 +45,7 @@ pub(super) struct Connected {
     /// Where it dialled from, if it did.
     pub(super) inbound: Option<IpAddr>,
     pub(super) outbound: bool,
+    pub(super) ways: Ways,
     pub(super) gossip: TokenBucket,
     pub(super) introduction: Introduction,
     /// How often it was told of as one that sends what is no message.
@@ -54,6 +57,8 @@ pub(super) struct Connected {
 pub(super) struct Introduction {
     /// Its HELLO was answered.
     pub(super) greeted: bool,
+    /// It answered ours.
+    pub(super) greets: bool,
     /// What it said before that, the last of it.
     pub(super) early: Option<Box<identify::Info>>,
     /// How often it was listened to.
@@ -78,6 +83,7 @@ pub(super) struct Runner {
     pub(super) genesis: BlockId,
     outbound: usize,
     next_search: Instant,
+    pub(super) relays: Relays,
     /// What time is counted from for buckets.
     pub(super) started: Instant,
 }
@@ -106,6 +112,7 @@ impl Runner {
             genesis: options.genesis,
             outbound: options.outbound,
             next_search: Instant::now() + SEARCH,
+            relays: Relays::default(),
             started: Instant::now(),
         }
     }
@@ -115,6 +122,7 @@ impl Runner {
         let control = self.outlet.control.clone();
         loop {
             let deadline = self.asked.next_deadline();
+            let next_relay = self.relays.next_try();
             tokio::select! {
                 biased;
                 command = self.commands.recv() => match command {
@@ -129,6 +137,7 @@ impl Runner {
                 },
                 () = tokio::time::sleep_until(deadline.unwrap_or(self.started)), if deadline.is_some() => self.overdue(),
                 event = self.swarm.select_next_some(), if self.pending.len() < MAX_PENDING => self.event(event),
+                () = tokio::time::sleep_until(next_relay.unwrap_or(self.started)), if next_relay.is_some() => self.ask_relays(),
                 () = tokio::time::sleep_until(self.next_search) => self.search(),
             }
         }

@@ -34,6 +34,11 @@ const MAX_ACCUSATIONS: u32 = 8;
 /// How often in one connection: addresses do change, but not for ever.
 const MAX_INTRODUCTIONS: u32 = 16;
 
+/// Whether an address can be reached from `scope`.
+fn is_within(address: &Multiaddr, scope: Scope) -> bool {
+    PeerAddress::parse(&text_of(address)).is_ok_and(|address| address.scope() >= scope)
+}
+
 impl Runner {
     pub(super) fn event(&mut self, event: SwarmEvent<BehaviourEvent>) {
         if matches!(event, SwarmEvent::IncomingConnectionError { .. } | SwarmEvent::OutgoingConnectionError { .. }) {
@@ -100,13 +105,14 @@ impl Runner {
             return;
         }
         let (outbound, remote) = (endpoint.is_dialer(), endpoint.get_remote_address());
+        let scope = ip_of(remote).map_or(Scope::Public, Scope::of);
         let mut ways = Ways::default();
         ways.opened(connection, endpoint);
         let address = dialled.unwrap_or_else(|| text_of(remote));
         let inbound = if outbound { None } else { ip_of(remote) };
         let gossip = TokenBucket::new(GOSSIP.0, GOSSIP.1, self.now_ms());
         let introduction = Introduction::default();
-        let connected = Connected { inbound, outbound, ways, gossip, introduction, accusations: 0 };
+        let connected = Connected { inbound, outbound, scope, ways, gossip, introduction, accusations: 0 };
         self.connected.insert(peer, connected);
         self.swarm.behaviour_mut().gossip.blacklist_peer(&id);
         self.pending.push_back(Input::Connected { peer, address, outbound });
@@ -177,8 +183,7 @@ impl Runner {
     /// An address of a peer that can be reached from `scope`. Where there is no room, it is forgotten: it comes again.
     fn discovered(&mut self, peer: &libp2p::PeerId, address: &Multiaddr, scope: Scope) {
         let text = text_of(address);
-        let known = PeerAddress::parse(&text).is_ok_and(|address| address.scope() >= scope);
-        if let Some(peer) = from_libp2p(peer).filter(|_| known) {
+        if let Some(peer) = from_libp2p(peer).filter(|_| is_within(address, scope)) {
             let bytes = text.len();
             self.outlet.offer(Class::Transaction, Input::Discovered { peer, address: text }, bytes);
         }
@@ -201,7 +206,9 @@ impl Runner {
         if let Some(kademlia) = self.swarm.behaviour_mut().kademlia.as_mut().filter(|_| speaks_kademlia) {
             // What it has said before is over: the list of one peer has no bound there.
             kademlia.remove_peer(peer);
-            addresses.clone().for_each(|address| {
+            // Others are told of it, and dial all at once: in the midst of that, whoever dials itself has dialled in vain.
+            let scope = connected.scope;
+            addresses.clone().filter(|address| is_within(address, scope)).for_each(|address| {
                 kademlia.add_address(peer, address.clone());
             });
             self.search_soon();

@@ -30,7 +30,10 @@ const MAX_PENDING_PER_IP: usize = 8;
 
 /// Connections that one address may open at once, and a minute: whoever comes and goes faster only wears out others.
 const ATTEMPTS: (u64, u64) = (32, 60);
-/// Addresses whose attempts are remembered. Of more, those that came least lately are forgotten.
+/// A peer that was let go is looked for again after this, milliseconds.
+const REST_MS: u64 = 10 * 60_000;
+/// Addresses whose attempts are remembered, and peers that were let go. Of more, those that came least lately are
+/// forgotten.
 const MAX_COUNTED: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 
 /// Why a connection was refused.
@@ -51,6 +54,9 @@ pub enum Denied {
     /// As many as may be.
     #[error("{0} handshakes with one address, and that is the limit")]
     Pending(usize),
+    /// Kademlia looks for it again.
+    #[error("let go a short time ago")]
+    LetGo,
     /// It comes again and again.
     #[error("too many connections from one address in a short time")]
     Hasty,
@@ -75,6 +81,8 @@ pub(super) struct Gate {
     /// Connections, and where each comes from.
     established: BTreeMap<Libp2pId, HashMap<ConnectionId, IpAddr>>,
     attempts: LruCache<Banned, TokenBucket>,
+    /// Peers that were let go, and when.
+    let_go: LruCache<Libp2pId, u64>,
     memory: Option<memory_connection_limits::Behaviour>,
     refused: u64,
 }
@@ -98,6 +106,7 @@ impl Gate {
             pending: HashMap::new(),
             established: BTreeMap::new(),
             attempts: LruCache::new(MAX_COUNTED),
+            let_go: LruCache::new(MAX_COUNTED),
             memory: options.max_memory_bytes.map(memory_connection_limits::Behaviour::with_max_bytes),
             refused: 0,
         }
@@ -114,6 +123,20 @@ impl Gate {
         let strict = self.options.strict_local;
         if let Some(ip) = inbound.filter(|ip| strict || Scope::of(*ip) != Scope::Loopback) {
             self.ban(Banned::ip(ip), until_ms);
+        }
+    }
+
+    /// A peer is let go. Kademlia, which knows nothing of that, dials whomever it is told of, time and again in one search.
+    pub(super) fn let_go(&mut self, peer: Libp2pId) {
+        self.let_go.put(peer, unix_ms());
+    }
+
+    /// Whether a peer may be dialled, at these addresses. None are named by Kademlia only.
+    fn check_rest(&mut self, peer: Option<&Libp2pId>, addresses: &[Multiaddr]) -> Result<(), Denied> {
+        let since = peer.filter(|_| addresses.is_empty()).and_then(|peer| self.let_go.get(peer));
+        match since {
+            Some(since) if unix_ms().saturating_sub(*since) < REST_MS => Err(Denied::LetGo),
+            _ => Ok(()),
         }
     }
 
@@ -228,9 +251,10 @@ impl NetworkBehaviour for Gate {
         &mut self,
         _: ConnectionId,
         peer: Option<Libp2pId>,
-        _: &[Multiaddr],
+        addresses: &[Multiaddr],
         _: Endpoint,
     ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
+        self.check_rest(peer.as_ref(), addresses).map_err(ConnectionDenied::new)?;
         let checked = self.check(peer.as_ref(), None);
         self.counted(checked)?;
         Ok(Vec::new())

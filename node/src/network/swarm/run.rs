@@ -24,6 +24,7 @@ use super::ways::Ways;
 use super::{Command, NetworkOptions, place};
 use crate::chain::{BlockId, encode};
 use crate::network::PeerId;
+use crate::network::address::Scope;
 use crate::network::bucket::TokenBucket;
 use crate::network::identity::to_libp2p;
 use crate::network::message::{Gossip, MAX_GOSSIP_BYTES, MAX_RESPONSE_BYTES, Request, Response};
@@ -45,6 +46,8 @@ pub(super) struct Connected {
     /// Where it dialled from, if it did.
     pub(super) inbound: Option<IpAddr>,
     pub(super) outbound: bool,
+    /// From how far it is connected: what it says of nearer places is of others.
+    pub(super) scope: Scope,
     pub(super) ways: Ways,
     pub(super) gossip: TokenBucket,
     pub(super) introduction: Introduction,
@@ -168,6 +171,7 @@ impl Runner {
                     let inbound = self.connected.get(&peer).and_then(|connected| connected.inbound);
                     self.swarm.behaviour_mut().gate.ban_peer(peer, inbound, until_ms);
                 }
+                self.swarm.behaviour_mut().gate.let_go(to_libp2p(peer));
                 // An error says that it is gone already.
                 let _ = self.swarm.disconnect_peer_id(to_libp2p(peer));
             }

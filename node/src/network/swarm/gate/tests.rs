@@ -149,6 +149,23 @@ fn who_is_banned_does_not_enter_by_key_or_by_address() {
 }
 
 #[test]
+fn who_was_let_go_is_dialled_where_somebody_says_so_and_not_for_a_search() {
+    let mut gate = Gate::new(STRICT, Vec::new());
+    let dial = |gate: &mut Gate, n, addresses: &[Multiaddr]| {
+        let id = ConnectionId::new_unchecked(99);
+        let result = gate.handle_pending_outbound_connection(id, Some(peer(n)), addresses, Endpoint::Dialer);
+        result.map(|_| ()).map_err(|denied| *denied.downcast_ref::<Denied>().expect("ours"))
+    };
+    assert_eq!(dial(&mut gate, 1, &[]), Ok(()));
+    gate.let_go(peer(1));
+    assert_eq!(dial(&mut gate, 1, &[]), Err(Denied::LetGo));
+    assert_eq!(dial(&mut gate, 1, &[at("/ip4/93.1.1.1/tcp/1")]), Ok(()));
+    assert_eq!(dial(&mut gate, 2, &[]), Ok(()), "others are not concerned");
+    gate.let_go.put(peer(1), unix_ms() - REST_MS);
+    assert_eq!(dial(&mut gate, 1, &[]), Ok(()));
+}
+
+#[test]
 fn only_ed25519_keys_enter() {
     // The hash of a longer key, as an RSA one has.
     let hashed = [&[0x12, 0x20][..], &[7; 32]].concat();

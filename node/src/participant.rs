@@ -67,6 +67,8 @@ pub struct Counters {
     pub submitted: u64,
     /// Blocks of this node's miners that were told to the network.
     pub proposed: u64,
+    /// Transactions of this node's users that were taken.
+    pub offered: u64,
 }
 
 /// A participant.

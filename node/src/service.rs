@@ -5,6 +5,7 @@
 //! one, in order, and on all cores. Whoever wants something of the participant hands in a closure: see [`Handle`].
 
 mod clock;
+mod last_tip;
 mod link;
 mod start;
 mod wire;

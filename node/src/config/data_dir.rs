@@ -38,7 +38,7 @@ pub enum DataDirError {
     #[error("{}: there is no such folder", .0.display())]
     Missing(PathBuf),
     /// It cannot be made or read.
-    #[error("{}: {action}: {source}", path.display())]
+    #[error("{}: {action}", path.display())]
     Io {
         /// What cannot be used.
         path: PathBuf,
@@ -130,6 +130,12 @@ impl DataDir {
     #[must_use]
     pub fn pool(&self) -> PathBuf {
         self.path.join("pool")
+    }
+
+    /// Where the chain ended when that was last written down.
+    #[must_use]
+    pub fn last_tip(&self) -> PathBuf {
+        self.path.join("last-tip")
     }
 
     /// What peers know the node by.

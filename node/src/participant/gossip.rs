@@ -148,6 +148,7 @@ impl<D: Database> Participant<D> {
     pub fn offer(&mut self, transaction: Transaction) -> Result<TransactionId, PoolError> {
         let id = transaction.id();
         self.pool_offer(transaction.clone()).map_err(PoolError::Store)??;
+        self.counters.offered += 1;
         self.effects.push(Effect::Publish(Gossip::Transaction(Box::new(transaction))));
         Ok(id)
     }

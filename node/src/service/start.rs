@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use thiserror::Error;
@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::wire::NetworkWire;
-use super::{EndError, Handle, Running, Stopped, now_ms};
+use super::{EndError, Handle, Running, Stopped, last_tip, now_ms};
 use crate::chain::Height;
 use crate::chain_pool::PoolError;
 use crate::config::{self, Config, DataDir, SecretFileError, read_or_make_secret};
@@ -32,6 +32,10 @@ use crate::sync::{Progress, Sync, SyncOptions};
 
 /// How often the peer book and the pool are written: what a crash may take of them.
 const SAVE_EVERY: Duration = Duration::from_secs(60);
+/// How often it is looked whether a user of this node has sent something, which is written then.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The part of the time, one in so many, that may be spent with that.
+const SAVING_SHARE: u32 = 10;
 /// How often a node that catches up says how far it is.
 const TELL_EVERY: Duration = Duration::from_secs(10);
 /// How long sockets have to close when a node stops.
@@ -219,6 +223,14 @@ impl<D: Database + 'static> RunningNode<D> {
         let keep = manager::Options { keep_bodies: config.store.keep_bodies };
         let chain = ChainManager::open(specification, database, random()?, keep)?;
         let genesis = chain.genesis().id;
+        if let Some(before) = last_tip::lost(&data.last_tip(), &chain).map_err(ManagerError::Store)? {
+            tracing::warn!(
+                height = %chain.tip().height,
+                %before,
+                "{}: the store ends below where it ended before: it was rewound, or its log is damaged and the last blocks are lost; they are asked of peers again",
+                data.chain().display()
+            );
+        }
         let identity = Identity::from_secret(*read_or_make_secret(&data.node_key())?);
         let book = match Book::load(&data.peers(), config.peers.strict_local) {
             Err(error) if !matches!(error, BookError::Io { .. }) => {
@@ -282,9 +294,12 @@ impl<D: Database + 'static> RunningNode<D> {
         } else {
             None
         };
-        let keeper = runtime.spawn(keep_saved(running.handle().clone(), data.peers(), data.pool()));
-        // It ends with the runtime.
+        let keeper = runtime.spawn(keep_saved(running.handle().clone(), Files::of(&data)));
+        // They end with the runtime.
         runtime.spawn(tell_progress(running.handle().clone()));
+        if !mine_alone {
+            runtime.spawn(tell_of_nobody(running.handle().clone(), config.peers.seeds.clone()));
+        }
         let whereabouts = Whereabouts {
             pid: std::process::id(),
             peer_id: peer_id.to_string(),
@@ -345,6 +360,9 @@ impl<D: Database + 'static> RunningNode<D> {
         let participant = participant?;
         let book = participant.peers().book().save(&data.peers());
         participant.pool().save(&data.pool()).map_err(|error| StopError::Pool(Box::new(error)))?;
+        if let Err(error) = last_tip::save(&data.last_tip(), participant.chain().tip()) {
+            tracing::error!(error = %error.source, "{}: {}", error.path.display(), error.action);
+        }
         Ok(book?)
     }
 }
@@ -367,6 +385,30 @@ async fn tell_progress<D: Database + 'static>(handle: Handle<D>) {
     }
 }
 
+/// Says once that nobody is there, each time when it has been so for a while.
+async fn tell_of_nobody<D: Database + 'static>(handle: Handle<D>, seeds: Vec<String>) {
+    let mut ticks = tokio::time::interval(TELL_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    // The first tick is at once.
+    ticks.tick().await;
+    let mut told = false;
+    loop {
+        ticks.tick().await;
+        let Ok(peers) = handle.with(|participant, _| participant.peers().views(now_ms()).len()).await else { return };
+        if peers > 0 {
+            told = false;
+        } else if !std::mem::replace(&mut told, true) {
+            match seeds.is_empty() {
+                true => tracing::warn!("no peer is connected, and no seed is set: --seed names one"),
+                false => tracing::warn!(
+                    seeds = seeds.join(", "),
+                    "no peer is connected; -v shows what comes of each attempt"
+                ),
+            }
+        }
+    }
+}
+
 /// Puts a damaged file that a node can do without under another name, and says so.
 fn set_aside(path: &Path, why: &dyn std::error::Error, then: &str) -> Result<(), StartError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
@@ -378,26 +420,54 @@ fn set_aside(path: &Path, why: &dyn std::error::Error, then: &str) -> Result<(),
     Ok(())
 }
 
+/// What is written while a node runs.
+#[derive(Clone, Debug)]
+struct Files {
+    peers: PathBuf,
+    pool: PathBuf,
+    last_tip: PathBuf,
+}
+
+impl Files {
+    fn of(data: &DataDir) -> Self {
+        Self { peers: data.peers(), pool: data.pool(), last_tip: data.last_tip() }
+    }
+}
+
 /// Writes the peer book and the pool now and then, on a thread of its own: the participant must not wait for the disk.
-async fn keep_saved<D: Database + 'static>(handle: Handle<D>, peers: PathBuf, pool: PathBuf) {
-    let mut ticks = tokio::time::interval(SAVE_EVERY);
+/// What a user of this node has sent is written soon, since nobody else may have it yet.
+async fn keep_saved<D: Database + 'static>(handle: Handle<D>, files: Files) {
+    let mut ticks = tokio::time::interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    // The first tick is at once.
-    ticks.tick().await;
+    let (mut saved, mut offered, mut took) = (Instant::now(), 0, Duration::ZERO);
     loop {
         ticks.tick().await;
-        let seen = handle.with(|participant, _| (participant.peers().book().snapshot(), participant.pool().snapshot()));
-        let Ok((book, held)) = seen.await else { return };
-        let (peers, pool) = (peers.clone(), pool.clone());
+        let Ok(now_offered) = handle.with(|participant, _| participant.counters().offered).await else { return };
+        // A large pool is not written all the time.
+        let soon = now_offered != offered && saved.elapsed() >= took * SAVING_SHARE;
+        if !soon && saved.elapsed() < SAVE_EVERY {
+            continue;
+        }
+        let seen = handle.with(|participant, _| {
+            let (book, pool) = (participant.peers().book().snapshot(), participant.pool().snapshot());
+            (book, pool, participant.chain().tip().clone(), participant.counters().offered)
+        });
+        let Ok((book, held, tip, now_offered)) = seen.await else { return };
+        let files = files.clone();
         let write = move || {
-            if let Err(error) = book.save(&peers) {
+            if let Err(error) = book.save(&files.peers) {
                 tracing::error!(%error, "the peer book is not saved");
             }
-            if let Err(error) = held.save(&pool) {
+            if let Err(error) = held.save(&files.pool) {
                 tracing::error!(%error, "the pool is not saved");
             }
+            if let Err(error) = last_tip::save(&files.last_tip, &tip) {
+                tracing::error!(error = %error.source, "{}: {}", error.path.display(), error.action);
+            }
         };
+        let began = Instant::now();
         // What it has begun it ends, even where the node stops meanwhile.
         let _ = tokio::task::spawn_blocking(write).await;
+        (saved, offered, took) = (Instant::now(), now_offered, began.elapsed());
     }
 }

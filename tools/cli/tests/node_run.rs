@@ -101,6 +101,28 @@ fn what_a_node_can_do_without_is_put_aside_when_it_is_damaged() {
 }
 
 #[test]
+fn a_store_that_has_lost_blocks_is_told_of() {
+    let folder = folder();
+    let folder = folder.path();
+    let told = || {
+        let mut node = Node::start(folder, &[]);
+        let errors = node.running.0.stderr.take().expect("a pipe");
+        assert_eq!(node.end("-TERM").0, Some(0));
+        std::io::read_to_string(errors).unwrap()
+    };
+    assert!(!told().contains("ends below"));
+    let last_tip = folder.join("data/last-tip");
+    assert!(fs::read_to_string(&last_tip).unwrap().starts_with("0 "));
+    assert!(!told().contains("ends below"));
+    fs::write(&last_tip, format!("586 {}\n", "07".repeat(32))).unwrap();
+    let words = told();
+    assert!(words.contains("ends below") && words.contains("586"), "{words}");
+    // Nothing depends on it.
+    fs::write(&last_tip, [0xff; 4096]).unwrap();
+    assert!(!told().contains("ends below"));
+}
+
+#[test]
 fn the_token_stops_a_node() {
     let folder = folder();
     let mut node = Node::start(folder.path(), &[]);

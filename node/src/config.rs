@@ -270,7 +270,8 @@ impl Peers {
             kademlia: !local,
             mdns: local,
             nat: !local,
-            upnp: !local,
+            // Whoever answers for a router is read without a bound.
+            upnp: false,
             relays: Vec::new(),
             relay: false,
         }

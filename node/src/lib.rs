@@ -36,4 +36,5 @@ pub mod store;
 pub mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod toml_error;
 mod whole;

@@ -139,7 +139,7 @@ fn a_mistake_in_a_file_is_named_with_line_and_key() {
         ("[peer]\nmost = 3", 1, "unknown field `peer`"),
         ("[peers]\nmost = \"many\"", 2, "most: invalid type: string \"many\", expected u32"),
         ("[peers]\nmost = -1", 2, "most: invalid value: integer `-1`, expected u32"),
-        ("[rpc]\npublic = true\nlisten = \"here\"", 3, "listen: invalid socket address"),
+        ("[rpc]\npublic = true\nlisten = \"here\"", 3, "listen: \"here\": invalid socket address"),
         ("network = \"mian\"", 1, "unknown variant `mian`, expected one of `main`, `test`, `local`"),
         ("network = \"test\"\nnetwork = \"main\"", 2, "duplicate key"),
         ("network", 1, "key with no value"),

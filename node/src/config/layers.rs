@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use super::{Config, ConfigError, Kind, Network, SETTINGS, Setting};
+use crate::toml_error;
 
 /// Longest configuration file that is read: far above any that a person writes.
 pub const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -48,11 +49,7 @@ impl Layers {
     /// If it is no TOML, has an unknown key, or a value of another kind: with the line and the key.
     pub fn file(self, path: &Path, text: &str) -> Result<Self, ConfigError> {
         let failed = |error: toml::de::Error| {
-            let at = error.span().map_or(0, |span| span.start).min(text.len());
-            let line = text.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
-            // The reason is one line, however many the parser makes of it.
-            let reason = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
-            let reason = key_at(text, at).map_or(reason.clone(), |key| format!("{key}: {reason}"));
+            let (line, reason) = toml_error::place(text, &error);
             ConfigError::File { path: path.to_owned(), line, reason }
         };
         toml::from_str::<Config>(text).map_err(failed)?;
@@ -152,14 +149,6 @@ impl Layers {
         merge(&mut self.merged, table);
         Ok(self)
     }
-}
-
-/// The key that stands where a mistake was found, or before it in the same line.
-fn key_at(text: &str, at: usize) -> Option<&str> {
-    let start = text[..at].rfind('\n').map_or(0, |end| end + 1);
-    let line = text[start..].lines().next()?;
-    let key = line.split_once('=')?.0.trim();
-    (!key.is_empty()).then_some(key)
 }
 
 /// The value of a setting as the environment writes it.

@@ -60,7 +60,11 @@ pub const SETTINGS: &[Setting] = &[
     setting("peers.kademlia", Kind::Truth, "Looks for peers by Kademlia where too few are known."),
     setting("peers.mdns", Kind::Truth, "Looks for nodes in the local network, and is found there."),
     setting("peers.nat", Kind::Truth, "Finds out with others whether this node can be reached, and helps them to."),
-    setting("peers.upnp", Kind::Truth, "Asks the router to let others in."),
+    setting(
+        "peers.upnp",
+        Kind::Truth,
+        "Asks the router to let others in: for local networks where nobody answers in its place.",
+    ),
     setting("peers.relays", Kind::Texts, "Relays to be reached through, as multiaddrs with their ids."),
     setting("peers.relay", Kind::Truth, "Is a relay for others."),
     setting("rpc.enabled", Kind::Truth, "Whether there is HTTP at all."),
@@ -98,7 +102,7 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Number,
         "Keeps this many blocks' transactions, at least the reorg limit; else all.",
     ),
-    setting("store.free_bytes", Kind::Number, "Writes nothing more when less than this is free on the disk."),
+    setting("store.free_bytes", Kind::Number, "The node ends when less than this is free on the disk."),
     setting("store.sync", Kind::Truth, "Waits for the disk after every block, so that a power cut takes none."),
 ];
 

@@ -24,6 +24,7 @@ use thiserror::Error;
 use super::check::ParameterError;
 use super::parameters::Parameters;
 use crate::chain::{Address, AddressError, Amount, BlockId, Hash, Height, MinerKey};
+use crate::toml_error;
 
 /// Longest specification that is read, in bytes.
 pub const MAX_SPECIFICATION_BYTES: usize = 16 << 20;
@@ -219,8 +220,10 @@ impl Specification {
         if text.len() > MAX_SPECIFICATION_BYTES {
             return Err(SpecificationError::TooLong(text.len()));
         }
-        let File { genesis, parameters, checkpoints } =
-            toml::from_str(text).map_err(|error| SpecificationError::Form(error.to_string()))?;
+        let File { genesis, parameters, checkpoints } = toml::from_str(text).map_err(|error| {
+            let (line, reason) = toml_error::place(text, &error);
+            SpecificationError::Form(format!("line {line}: {reason}"))
+        })?;
         parameters.check()?;
         let accounts = genesis.accounts.iter().enumerate().map(|(index, account)| {
             let address = Address::parse(&account.address, &parameters.hrp)

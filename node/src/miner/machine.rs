@@ -7,7 +7,7 @@ mod sign;
 mod sweeps;
 mod win;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use spacetime_kernels::network_tag;
 
@@ -30,6 +30,8 @@ const KEPT_EPOCHS: u64 = 16;
 const MAX_LEAP: u64 = 64;
 /// From which difference to the node's clock on there is a warning: half of what blocks may lie ahead (PROTOCOL §7).
 const CLOCK_WARNING_MS: u64 = 250;
+/// So many words of the node tell how far its clock is from this one.
+const CLOCK_OFFSETS: usize = 3;
 
 /// Who mines, and for whom.
 #[derive(Debug)]
@@ -78,6 +80,8 @@ pub struct Miner<R> {
     forgotten: Option<Epoch>,
     plotting_paused: bool,
     clocks_differ: bool,
+    /// How far this clock was ahead of the node's, by what it said last, milliseconds.
+    clock_offsets: VecDeque<i128>,
     told_of_farm: Told,
     told_of_sweeps: Told,
     wake_ms: Option<u64>,
@@ -127,6 +131,7 @@ impl<R: SigningRecord> Miner<R> {
             forgotten: None,
             plotting_paused: false,
             clocks_differ: false,
+            clock_offsets: VecDeque::new(),
             told_of_farm: Told::default(),
             told_of_sweeps: Told::default(),
             wake_ms: None,
@@ -269,13 +274,18 @@ impl<R: SigningRecord> Miner<R> {
 
     /// Says once that the clocks differ, and once that they do no longer.
     fn compare_clocks(&mut self, node_ms: u64, now_ms: u64) {
-        let offset_ms = now_ms.abs_diff(node_ms);
-        let differ = offset_ms >= CLOCK_WARNING_MS;
+        if self.clock_offsets.len() == CLOCK_OFFSETS {
+            self.clock_offsets.pop_front();
+        }
+        self.clock_offsets.push_back(i128::from(now_ms) - i128::from(node_ms));
+        // What was on its way for long looks like a clock that is ahead: the least says most.
+        let least = self.clock_offsets.iter().min().copied().unwrap_or_default();
+        let (offset_ms, ahead) = (least.unsigned_abs() as u64, least > 0);
+        let differ = offset_ms >= CLOCK_WARNING_MS && (!ahead || self.clock_offsets.len() == CLOCK_OFFSETS);
         if std::mem::replace(&mut self.clocks_differ, differ) != differ {
-            let ahead = now_ms > node_ms;
             match differ {
                 true => tracing::warn!(offset_ms, ahead, "this clock and the node's differ"),
-                false => tracing::info!(offset_ms, ahead, "this clock and the node's agree again"),
+                false => tracing::warn!(offset_ms, ahead, "this clock and the node's agree again"),
             }
         }
     }
@@ -300,7 +310,7 @@ impl<R: SigningRecord> Miner<R> {
         let Some(chain) = &self.chain else { return };
         let network = Hash(network_tag(&chain.network));
         let mut troubles = self.view.refused.clone();
-        self.farm.clear();
+        let before = std::mem::take(&mut self.farm);
         for plot in &self.view.plots {
             let error = if plot.network != network {
                 Some(format!("it is a plot of another network than {}", chain.network))
@@ -322,6 +332,11 @@ impl<R: SigningRecord> Miner<R> {
                     self.farm.insert(plot.id, plot.clone());
                 }
             }
+        }
+        // Those that are there and cannot be used any more are told of by why.
+        let is_there = |plot: &PlotInfo| troubles.iter().any(|trouble| trouble.name == plot.name);
+        for plot in before.values().filter(|plot| !self.farm.contains_key(&plot.id) && !is_there(plot)) {
+            tracing::warn!(plot = plot.name, "a plot is gone");
         }
         self.plots.look_at(&self.farm);
         self.told_of_farm.update(&troubles, "a plot is not used");

@@ -269,15 +269,18 @@ fn no_link() {
 fn the_clocks_are_compared_each_epoch() {
     let mut world = World::new(vec![plot(1, 1)]);
     assert!(!world.miner.clocks_differ());
-    world.run_to(start(4) + 249);
-    world.say(epoch(0, 4, EASY));
-    assert!(!world.miner.clocks_differ());
-    world.run_to(start(5) + 250);
-    world.say(epoch(0, 5, EASY));
-    assert!(world.miner.clocks_differ(), "it has drifted since the miner connected");
-    world.run_to(start(6));
-    world.say(epoch(0, 6, EASY));
-    assert!(!world.miner.clocks_differ());
+    let mut hear = |number: u64, late_ms: i64| {
+        world.run_to(start(number).checked_add_signed(late_ms).expect("a time"));
+        world.say(epoch(0, number, EASY));
+        world.miner.clocks_differ()
+    };
+    // What is late once was on its way.
+    assert_eq!([(4, 249), (5, 999), (6, 100), (7, 250), (8, 300)].map(|(at, late_ms)| hear(at, late_ms)), [false; 5]);
+    assert!(hear(9, 250), "it has drifted since the miner connected");
+    assert!(!hear(10, 0), "and was set");
+    // Nothing comes before it was sent.
+    assert!(hear(12, -250));
+    assert_eq!([(13, 0), (14, 0), (15, 0)].map(|(at, late_ms)| hear(at, late_ms)), [true, true, false]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `spacetime miner`: mining as a process of its own, by way of a node.
 
 mod events;
+pub(crate) mod lines;
 mod link;
 mod payout;
 pub(crate) mod prepare;
@@ -9,17 +10,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{ArgGroup, Args};
-use spacetime_node::miner::window::WindowLine;
 use spacetime_node::miner::{News, RunError, Stop, run};
 use tracing::info;
 
+use self::lines::Lines;
 use self::link::HttpLink;
 use self::payout::PayTo;
 use self::prepare::{Prepared, Wishes};
+use crate::Failure;
 use crate::args::FarmFlags;
 use crate::interrupt::Interrupt;
 use crate::keys::passphrase::PassphraseFile;
-use crate::{Failure, out};
 
 /// Mines with plots on this machine for a node here or elsewhere, until Ctrl-C or SIGTERM.
 ///
@@ -82,9 +83,9 @@ impl Miner {
         let at_signal = stop.clone();
         let interrupt = Interrupt::install()?;
         interrupt.then(move || at_signal.set())?;
-        let mut failure = None;
+        let (mut failure, mut lines) = (None, Lines::new(self.json));
         let ended = run(options, record, Arc::new(field), Arc::new(link), &stop, |news| {
-            self.tell(&news).map_err(|error| {
+            self.tell(&news, &mut lines).map_err(|error| {
                 let text = error.to_string();
                 failure = Some(error);
                 text
@@ -99,9 +100,12 @@ impl Miner {
         }
     }
 
-    fn tell(&self, news: &News<'_>) -> Result<(), Failure> {
+    fn tell(&self, news: &News<'_>, lines: &mut Lines) -> Result<(), Failure> {
         match news {
-            News::Window(line) => self.line(line),
+            News::Window(line) => {
+                lines.tell(line);
+                Ok(())
+            }
             News::Chain(chain) => {
                 info!(network = chain.network, genesis = %chain.genesis, "following {}", self.node);
                 self.payout.check(chain)
@@ -111,9 +115,5 @@ impl Miner {
                 Ok(())
             }
         }
-    }
-
-    fn line(&self, line: &WindowLine) -> Result<(), Failure> {
-        if self.json { out::json(line) } else { out::line(line) }
     }
 }

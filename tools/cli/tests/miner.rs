@@ -246,9 +246,15 @@ fn a_node_that_comes_later_and_one_that_goes_are_waited_for() {
     };
     let url = format!("http://{address}/");
     let mut miner = Running::start(folder.path(), &arguments(&url, &payout, &[]));
-    let mut line = String::new();
     let mut stderr = BufReader::new(miner.0.stderr.take().expect("a pipe"));
-    stderr.read_line(&mut line).expect("a line");
+    let mut next = || {
+        let mut line = String::new();
+        stderr.read_line(&mut line).expect("a line");
+        line
+    };
+    let line = next();
+    assert!(line.contains("a new signing record") && line.contains("key.signed"), "{line}");
+    let line = next();
     assert!(line.contains("out of reach"), "{line}");
     miner.0.stderr = Some(stderr.into_inner());
     let node = FakeNode::at(&address);
@@ -260,6 +266,21 @@ fn a_node_that_comes_later_and_one_that_goes_are_waited_for() {
     // It is told again what was submitted, since it may know nothing any more.
     assert_eq!(proof_of(&node, 1), proof_of(&node, 0));
     stop(miner);
+}
+
+#[test]
+fn nobody_has_to_read_its_lines() {
+    let (folder, node, asked, payout) = (folder(), FakeNode::start(), Asked::now(), payout());
+    asked.say(&node);
+    let mut miner = Running::start(folder.path(), &arguments(&node.url, &payout, &[]));
+    drop(miner.0.stdout.take());
+    let proof = proof_of(&node, 0);
+    // A line that nobody reads, and after it something to sign.
+    node.say(&Work::Result(ResultWork { epoch: Epoch(0), best: None, block: Some((BlockId([5; 32]), key())) }));
+    node.say(&Work::Sign(Box::new(asked.header(&proof, 2))));
+    node.call("/rpc/submitBlock", 0);
+    let said = stop(miner);
+    assert!(said.contains("nobody reads the lines"), "{said}");
 }
 
 #[test]
@@ -328,7 +349,8 @@ fn plain_words_for_what_is_wrong() {
     // What is known only once the node has said something.
     asked.say(&node);
     let main = Address([7; 20]).encode("st");
-    run(folder.path(), &arguments(url, &main, &[])).expect(2, &["--payout", "lst1", "st1"]);
+    // With -q, or it would warn of its new signing record as well.
+    run(folder.path(), &arguments(url, &main, &["-q"])).expect(2, &["--payout", "lst1", "st1"]);
     let main = ChainWork { hrp: "st".into(), network: "main".into(), ..asked.chain() };
     node.restart();
     node.say(&Work::Chain(main));

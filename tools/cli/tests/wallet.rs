@@ -81,7 +81,7 @@ fn keys_of_accounts_are_kept_like_those_of_miners() {
     // One kind is not the other.
     run(folder, &["keys", "new", "--insecure", "--out", "miner.json"]).expect(0, &[]);
     run(folder, &["wallet", "address", "miner.json", "--network", "local"])
-        .expect(3, &["miner.json", "expected \"spacetime-account\", found \"spacetime-keystore\""]);
+        .expect(3, &["miner.json", "found \"spacetime-keystore\", of a miner's key"]);
     // A changed byte is found.
     let text = fs::read_to_string(folder.join("account.json")).unwrap();
     fs::write(folder.join("account.json"), text.replacen("d75a", "d75b", 1)).unwrap();
@@ -126,11 +126,18 @@ fn money_goes_into_a_block() {
     let words = wallet(folder, &node, &["history", &rich, "--limit", "1"]).expect(0, &[]).stdout;
     assert!(words.lines().count() == 1 && words.contains("-1.5") && words.contains(&poor), "{words}");
 
+    // Of the latest block alone what is in it; what waits is in none.
+    let of_last = lines(&wallet(folder, &node, &["history", &poor, "--json", "--blocks", "1"]).expect(0, &[]));
+    let heights: std::collections::BTreeSet<_> = of_last.iter().filter_map(|one| one["height"].as_u64()).collect();
+    assert!(heights.len() <= 1, "{of_last:?}");
+    wallet(folder, &node, &["history", &poor, "--blocks", "0"]).expect(2, &["--blocks"]);
+
     // What cannot be is said before anything is signed.
     let refused = |more: &[&str], code: i32, words: &[&str]| {
         wallet(folder, &node, &[&["send", "--key", "account.json"], more].concat()).expect(code, words);
     };
-    refused(&["--to", &poor, "--amount", "1000000"], 1, &["can spend 99", "1000000 are needed"]);
+    refused(&["--to", &poor, "--amount", "1000000"], 1, &["can spend 99", "at least 1000000 are needed"]);
+    refused(&["--to", &poor, "--amount", "999999", "--fee", "1"], 1, &["at least 1000000 are needed"]);
     refused(&["--to", &poor, "--amount", "0"], 2, &["above zero"]);
     refused(&["--to", &poor, "--amount", "1.0000000001"], 2, &["nine decimals"]);
     refused(&["--to", &poor.replacen("lst1", "st1", 1), "--amount", "1"], 2, &["begins with lst1"]);

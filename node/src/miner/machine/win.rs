@@ -150,7 +150,7 @@ impl<R: SigningRecord> Miner<R> {
                 self.effects.push(MinerEffect::Signed(signed));
             }
             Err(error) => {
-                tracing::error!(epoch = epoch.0, height = asked.header.height.0, %error, "a header is not signed");
+                tracing::warn!(epoch = epoch.0, height = asked.header.height.0, %error, "a header is not signed");
                 if let Some(state) = self.epochs.get_mut(&epoch) {
                     state.signing_refused = Some(error.to_string());
                 }

@@ -202,6 +202,7 @@ impl KeyFile {
         let lock = lock(path)?;
         if !path.try_exists().map_err(io("cannot look for it"))? {
             make(path, key).map_err(io("cannot make the signing record"))?;
+            tracing::warn!(path = %path.display(), "a new signing record: what this key has signed before, if it has, is not known");
         }
         let file =
             OpenOptions::new().read(true).write(true).open(path).map_err(io("cannot open the signing record"))?;

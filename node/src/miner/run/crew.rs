@@ -130,7 +130,7 @@ impl Crew {
     pub(super) fn follow(&mut self, link: Arc<dyn Link>) -> Result<(), RunError> {
         let (inputs, stop) = (self.inputs.clone(), self.stop.clone());
         self.spawn("follower", move || {
-            let mut wait = RECONNECT.0;
+            let (mut wait, mut told) = (RECONNECT.0, false);
             while !stop.is_set() {
                 let mut heard = false;
                 let ended = link.follow(
@@ -147,8 +147,13 @@ impl Crew {
                 wait = if heard { RECONNECT.0 } else { (wait * 2).min(RECONNECT.1) };
                 match ended {
                     Ok(()) => tracing::warn!("the node ended the connection"),
-                    Err(error) => tracing::warn!(%error, "the node is out of reach"),
+                    // Once until it is there again.
+                    Err(error) if heard || !std::mem::replace(&mut told, true) => {
+                        tracing::warn!(%error, "the node is out of reach");
+                    }
+                    Err(error) => tracing::debug!(%error, "the node is out of reach"),
                 }
+                told &= !heard;
                 if stop.wait(wait) {
                     return;
                 }

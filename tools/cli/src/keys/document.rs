@@ -47,10 +47,10 @@ pub(crate) enum DocumentError {
     #[error("not a keystore: larger than {MAX_BYTES} bytes")]
     TooLarge,
     /// No JSON, or other members than these.
-    #[error("not a keystore: {0}")]
+    #[error("not a keystore")]
     Json(#[from] serde_json::Error),
     /// Another kind of file.
-    #[error("format: expected \"{expected}\", found \"{found}\"")]
+    #[error("format: found \"{found}\", of {}; \"{expected}\" is expected, of {}", whose(found), whose(expected))]
     Format {
         /// That of the kind of key that is wanted.
         expected: &'static str,
@@ -63,6 +63,16 @@ pub(crate) enum DocumentError {
     /// Changed by accident.
     #[error("checksum: does not fit the other members, the file is damaged")]
     Checksum,
+}
+
+/// Whose keystores have a format.
+fn whose(format: &str) -> &'static str {
+    match format {
+        MINER_FORMAT => "a miner's key",
+        #[cfg(feature = "node")]
+        ACCOUNT_FORMAT => "an account's key",
+        _ => "no key that is known here",
+    }
 }
 
 /// What every version has; looked at first, so that a later version is called

@@ -3,6 +3,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use clap::Args;
+use spacetime_node::chain::Height;
 use spacetime_node::rpc::answers::{Happening, HappeningKind, HistoryAnswer};
 
 use super::client::NodeUrl;
@@ -19,7 +20,7 @@ pub struct History {
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     limit: u32,
     /// Looks at so many blocks at most.
-    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
     blocks: u64,
     /// Prints a JSON object a line.
     #[arg(long)]
@@ -37,10 +38,13 @@ impl History {
             let query = before.map_or(String::new(), |before| format!("?before={before}"));
             let page: HistoryAnswer = node.get(&format!("/rpc/history/{address}{query}"))?;
             let top = *top.get_or_insert(page.from.0);
-            for happening in page.waiting.iter().chain(&page.happened).take(left) {
+            let lowest = Height(top.saturating_sub(self.blocks - 1));
+            let near = |happening: &&Happening| happening.height.is_none_or(|height| height >= lowest);
+            let found: Vec<_> = page.waiting.iter().chain(&page.happened).filter(near).take(left).collect();
+            left -= found.len();
+            for happening in found {
                 self.print(happening)?;
             }
-            left = left.saturating_sub(page.waiting.len() + page.happened.len());
             match page.before {
                 _ if left == 0 => return Ok(()),
                 None if page.pruned => {
@@ -48,8 +52,8 @@ impl History {
                     return Ok(());
                 }
                 None => return Ok(()),
-                Some(height) if top.saturating_sub(height.0) >= self.blocks => {
-                    tracing::warn!("looked down to height {}; --blocks looks further", page.to);
+                Some(before) if before <= lowest => {
+                    tracing::warn!("looked down to height {lowest}; --blocks looks further");
                     return Ok(());
                 }
                 Some(height) => before = Some(height),

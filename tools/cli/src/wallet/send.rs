@@ -66,7 +66,8 @@ impl Send {
             .map_err(|error| Failure::usage(format!("--to {} on network {}: {error}", self.to, head.network)))?;
         let from = self.payer.public()?.address().encode(&head.hrp);
         let balance = node.balance(&from, false)?;
-        check_means(balance.mature.0, balance.immature.0, Some(self.amount))?;
+        // Before a passphrase is asked for.
+        check_means(balance.mature.0, balance.immature.0, self.amount.checked_add(self.fee.unwrap_or(Amount::ZERO)))?;
         let nonce = self.nonce.unwrap_or(balance.next_nonce);
         let payload = Payload::Transfer(Transfer { to, amount: self.amount, memo });
         let secret = self.payer.open()?;

@@ -46,7 +46,7 @@ pub(super) fn check_means(mature: Amount, immature: Amount, needed: Option<Amoun
         immature => format!(", and {} more of rewards later", show_coins(immature)),
     };
     Err(Failure::failed(format!(
-        "the account can spend {} coins{later}; {} are needed with the fee",
+        "the account can spend {} coins{later}; at least {} are needed, fee included",
         show_coins(mature),
         show_coins(needed)
     )))

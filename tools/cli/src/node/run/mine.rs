@@ -11,12 +11,12 @@ use spacetime_node::miner::window::WindowLine;
 use spacetime_node::miner::{News, PlotStatus, RunError, Stop, run};
 use spacetime_node::service::{Handle, LocalLink};
 use tokio::sync::oneshot;
-use tracing::warn;
 
+use crate::Failure;
 use crate::args::{FarmFlags, Size, engines};
 use crate::keys::passphrase::PassphraseFile;
+use crate::miner::lines::Lines;
 use crate::miner::prepare::{Prepared, Wishes};
-use crate::{Failure, out};
 
 use super::Guarded;
 
@@ -103,20 +103,14 @@ pub(super) fn start(
     let stopping = stop.clone();
     let Prepared { options, record, field } = prepared;
     let (end, ended) = oneshot::channel();
-    let mut unheard = false;
+    let mut lines = Lines::new(json);
     let work = move || {
         let _end = end;
         let link = Arc::new(LocalLink::new(handle));
         run(options, record, Arc::new(field), link, &stopping, |news| {
             report.note(&news);
             let News::Window(line) = news else { return Ok(()) };
-            let told = if json { out::json(line) } else { out::line(line) };
-            // Whoever reads the lines may go: the node mines on.
-            if let Err(error) = told
-                && !std::mem::replace(&mut unheard, true)
-            {
-                warn!("nobody reads the lines of windows any more: {error}");
-            }
+            lines.tell(line);
             Ok(())
         })
     };

@@ -150,6 +150,8 @@ pub struct Peers {
     upload: TokenBucket,
     /// Transactions that are forwarded.
     forwarded: TokenBucket,
+    /// What all that have left may have sent together.
+    gone: limits::PeerLimits,
     /// What was decided where nothing could be returned.
     effects: Vec<Effect>,
     notices: Vec<Notice>,
@@ -166,6 +168,7 @@ impl Peers {
             dialer: dial::Dialer::new(&options.seeds, &book, now_ms),
             upload: limits::upload(rate, now_ms),
             forwarded: limits::forwarded(now_ms),
+            gone: limits::PeerLimits::new(rate, now_ms),
             options,
             book,
             lots: Lots::new(seed),
@@ -371,18 +374,18 @@ impl Peers {
         self.let_go(id, Refused::Banned(until_ms), now_ms);
     }
 
-    /// Ends all that there is with a peer.
+    /// Ends all that there is with a peer. Of one that is not here the network may know more.
     fn let_go(&mut self, id: &PeerId, why: Refused, now_ms: u64) {
-        if let Some(peer) = self.remove(id, now_ms) {
-            tracing::debug!(peer = %id, ?why, "peer let go");
-            if let Some(address) = peer.address.filter(|_| peer.outbound) {
-                match why {
-                    Refused::OtherChain => self.book.forget(&address),
-                    _ => self.dial_in_vain(&address, now_ms),
-                }
+        tracing::debug!(peer = %id, ?why, "peer let go");
+        if let Some(peer) = self.remove(id, now_ms)
+            && let Some(address) = peer.address.filter(|_| peer.outbound)
+        {
+            match why {
+                Refused::OtherChain => self.book.forget(&address),
+                _ => self.dial_in_vain(&address, now_ms),
             }
-            self.effects.push(Effect::Disconnect { peer: *id, why });
         }
+        self.effects.push(Effect::Disconnect { peer: *id, why });
     }
 
     fn remove(&mut self, id: &PeerId, now_ms: u64) -> Option<Peer> {

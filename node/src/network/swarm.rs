@@ -27,6 +27,7 @@ use crate::chain::BlockId;
 mod behaviour;
 mod codec;
 mod command;
+mod ending;
 mod events;
 mod gate;
 mod inputs;

@@ -1,12 +1,14 @@
 //! Peers that speak libp2p and keep to nothing else.
 
 use std::io;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use futures::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use futures::{FutureExt, StreamExt};
+use libp2p::identity::Keypair;
 use libp2p::request_response::{Behaviour as Exchange, Codec, Config, Event, Message, ProtocolSupport};
-use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
+use libp2p::swarm::{Config as SwarmConfig, NetworkBehaviour, SwarmEvent};
 use libp2p::{StreamProtocol, Swarm, SwarmBuilder, gossipsub, noise, yamux};
 use spacetime_node::chain::{
     AccountKey, AccountSignature, Address, Amount, Block, Capped, HEADER_BYTES, Header, Payload, Signatures,
@@ -17,6 +19,8 @@ use spacetime_node::network::message::{MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Re
 use spacetime_node::network::offence::Offence;
 use spacetime_node::network::swarm::Command;
 use spacetime_node::participant::{Input, RequestFailure, Verdict};
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
 
 use crate::common::{GENESIS, Node, TCP, befriend, hello, proof, soon, submission};
 
@@ -88,6 +92,13 @@ struct Rogue {
 impl Rogue {
     /// Dials a node, and is let in by its HELLO.
     async fn befriend(node: &mut Node, reads: bool) -> Self {
+        let mut rogue = Self::dial(node, reads, Keypair::generate_ed25519(), Handle::current());
+        rogue.greet(node, reads).await;
+        rogue
+    }
+
+    /// Dials a node. Its connections are run by `tasks`.
+    fn dial(node: &Node, reads: bool, key: Keypair, tasks: Handle) -> Self {
         let protocol = StreamProtocol::try_from_owned(name("exchange/1")).expect("a name");
         let config = Config::default().with_request_timeout(Duration::from_secs(50));
         let exchange = Exchange::with_codec(Raw { reads }, [(protocol, ProtocolSupport::Full)], config);
@@ -105,23 +116,30 @@ impl Rogue {
         for what in ["proposal", "submission", "transaction"] {
             gossip.subscribe(&topic(what)).expect("subscribed");
         }
-        let mut swarm = SwarmBuilder::with_new_identity()
+        let mut swarm = SwarmBuilder::with_existing_identity(key)
             .with_tokio()
             .with_tcp(libp2p::tcp::Config::default(), noise::Config::new, yamux::Config::default)
             .expect("TCP")
             .with_behaviour(|_| Parts { exchange, gossip })
             .expect("parts")
-            .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_secs(600)))
+            .with_swarm_config(|_| {
+                let run = move |task| drop(tasks.spawn(task));
+                SwarmConfig::with_executor(run).with_idle_connection_timeout(Duration::from_secs(600))
+            })
             .build();
         let id = libp2p::PeerId::from_bytes(&node.id.to_multihash()).expect("an id");
         let address: libp2p::Multiaddr = node.address().parse().expect("an address");
         swarm.dial(address.with(libp2p::multiaddr::Protocol::P2p(id))).expect("dialled");
-        let mut rogue = Self { swarm, node: id };
-        rogue.until(|event| matches!(event, SwarmEvent::ConnectionEstablished { .. }).then_some(())).await;
-        let own = rogue.id();
-        assert_eq!(rogue.while_(node.connected()).await.0, own);
-        rogue.send(framed(&borsh::to_vec(&Request::Hello(hello())).expect("memory")));
-        let ticket = rogue
+        Self { swarm, node: id }
+    }
+
+    /// Is connected, and let in by its HELLO.
+    async fn greet(&mut self, node: &mut Node, reads: bool) {
+        self.until(|event| matches!(event, SwarmEvent::ConnectionEstablished { .. }).then_some(())).await;
+        let own = self.id();
+        assert_eq!(self.while_(node.connected()).await.0, own);
+        self.send(framed(&borsh::to_vec(&Request::Hello(hello())).expect("memory")));
+        let ticket = self
             .while_(node.wait("HELLO", |input| match input {
                 Input::Request { peer, ticket, .. } if *peer == own => Some(*ticket),
                 _ => None,
@@ -129,9 +147,8 @@ impl Rogue {
             .await;
         node.tell(Command::Respond { ticket, response: Response::Hello(hello()) }).await;
         if reads {
-            rogue.answer().await;
+            self.answer().await;
         }
-        rogue
     }
 
     fn id(&self) -> PeerId {
@@ -141,6 +158,15 @@ impl Rogue {
     fn send(&mut self, bytes: Vec<u8>) {
         let node = self.node;
         self.swarm.behaviour_mut().exchange.send_request(&node, bytes);
+    }
+
+    /// Goes on until its connection is there, and ended by the node, or does not come to be.
+    async fn refused(&mut self) {
+        self.until(|event| match event {
+            SwarmEvent::ConnectionClosed { .. } | SwarmEvent::OutgoingConnectionError { .. } => Some(()),
+            _ => None,
+        })
+        .await;
     }
 
     /// Goes on until something happens.
@@ -313,7 +339,7 @@ async fn answers_that_are_not_read_have_a_bound_and_cost_their_reader() {
     let mut rogue = Rogue::befriend(&mut node, false).await;
     let own = rogue.id();
     // Long answers, which nobody reads: three are sixteen MiB, about.
-    let long = long_answer();
+    let long = long_answer(MAX_RESPONSE_BYTES - (64 << 10));
     for _ in 0..8 {
         rogue.send(framed(&borsh::to_vec(&Request::Pool).expect("memory")));
         let (_, ticket, _) = rogue.while_(node.asked()).await;
@@ -349,8 +375,60 @@ async fn one_peer_has_so_many_questions_open_and_no_more() {
     assert_eq!(open, 32);
 }
 
-/// Nearly five MiB: one block of very many transfers.
-fn long_answer() -> Response {
+/// A machine that runs what is spawned there until it stops, and then leaves open what is.
+struct Machine {
+    handle: Handle,
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Machine {
+    fn new() -> Self {
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = oneshot::channel();
+        let thread = thread::spawn(move || {
+            // Whoever forgets it stops it too.
+            let _ = runtime.block_on(stopped);
+            std::mem::forget(runtime);
+        });
+        Self { handle, stop, thread }
+    }
+
+    fn stop(self) {
+        drop(self.stop);
+        self.thread.join().expect("it stops");
+    }
+}
+
+#[tokio::test]
+async fn who_reads_nothing_more_is_gone_in_time_and_does_not_come_back_before() {
+    let mut node = Node::new(1, &[TCP], |_| {}).await;
+    let (machine, key) = (Machine::new(), Keypair::generate_ed25519());
+    let mut rogue = Rogue::dial(&node, false, key.clone(), machine.handle.clone());
+    rogue.greet(&mut node, false).await;
+    let own = rogue.id();
+    // More than what waits in the system on both sides of a connection: a quarter of a MiB of each goes out.
+    let mut tickets = Vec::new();
+    for _ in 0..30 {
+        rogue.send(framed(&borsh::to_vec(&Request::Pool).expect("memory")));
+        tickets.push(rogue.while_(node.asked()).await.1);
+    }
+    machine.stop();
+    for ticket in tickets {
+        node.tell(Command::Respond { ticket, response: long_answer(512 << 10) }).await;
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    node.tell(Command::Disconnect { peer: own, banned_until_ms: None }).await;
+    // Until that has ended, nobody would hear of another connection.
+    let mut again = Rogue::dial(&node, true, key.clone(), Handle::current());
+    again.refused().await;
+    node.wait("the end", |input| matches!(input, Input::Disconnected { peer } if *peer == own).then_some(())).await;
+    Rogue::dial(&node, true, key, Handle::current()).greet(&mut node, true).await;
+}
+
+/// So many bytes, about: one block of very many transfers.
+fn long_answer(bytes: usize) -> Response {
     let header: Header = decode("header", &[0; HEADER_BYTES], HEADER_BYTES).expect("a header of zeros");
     let transfer = Transfer { to: Address([1; 20]), amount: Amount(2), memo: Capped::default() };
     let transaction = Transaction {
@@ -360,9 +438,9 @@ fn long_answer() -> Response {
         payload: Payload::Transfer(transfer),
         signatures: Signatures { account: Some(AccountSignature([6; 64])), miner: None },
     };
-    let count = (MAX_RESPONSE_BYTES - (64 << 10)) / borsh::to_vec(&transaction).expect("memory").len();
+    let count = bytes / borsh::to_vec(&transaction).expect("memory").len();
     let block = Block { header, proof: proof(), transactions: vec![transaction; count], metadata: None };
     let answer = Response::Blocks(Capped::new(vec![block]).expect("one"));
-    assert!(borsh::to_vec(&answer).expect("memory").len() > 4 << 20);
+    assert!(borsh::to_vec(&answer).expect("memory").len() > bytes - 1024);
     answer
 }

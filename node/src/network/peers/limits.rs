@@ -161,11 +161,12 @@ impl Peers {
 
     /// Whether a gossip is to be looked at: it is within its sender's limit, and that has said HELLO. Of who has left
     /// meanwhile too, but for transactions: a message that is ignored is known, and not taken from others any more, so
-    /// nobody must be able to make it so by leaving quickly. Who goes on beyond its limit pays.
+    /// nobody must be able to make it so by leaving quickly. All that have left have one limit together. Who goes on beyond
+    /// its limit pays.
     pub fn allow_gossip(&mut self, id: &PeerId, gossip: &Gossip, now_ms: u64) -> bool {
         let kind = Kind::of_gossip(gossip);
         if !self.peers.contains_key(id) {
-            return kind != Kind::Transaction;
+            return kind != Kind::Transaction && self.gone.kinds[kind.index()].take(1, now_ms);
         }
         let allowed = self.allow(id, kind, now_ms);
         if !allowed && self.is_heard(id) {

@@ -14,6 +14,7 @@ use libp2p::{
 };
 
 use super::codec::FrameCodec;
+use super::ending::Ending;
 use super::gate::{Gate, GateOptions};
 use super::{NetworkError, NetworkOptions, topics};
 use crate::chain::BlockId;
@@ -110,10 +111,10 @@ pub(super) fn build(identity: &Identity, options: &NetworkOptions) -> Result<Swa
 }
 
 /// Streams in one TCP connection.
-fn multiplexer() -> yamux::Config {
+fn multiplexer() -> Ending<yamux::Config> {
     let mut config = yamux::Config::default();
     config.set_max_num_streams(MAX_STREAMS);
-    config
+    Ending(config)
 }
 
 fn parts(

@@ -1,6 +1,7 @@
-//! Who may connect at all: nobody who is banned, nobody without an Ed25519 key, and not too many of one address.
+//! Who may connect at all: nobody who is banned or on the way out, nobody without an Ed25519 key, and not too many of
+//! one address.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
@@ -45,6 +46,9 @@ pub enum Denied {
     /// libp2p knows other keys too.
     #[error("no Ed25519 key")]
     Key,
+    /// It was let go: it may come again when it is gone.
+    #[error("let go, and not gone yet")]
+    Leaving,
     /// As many as may be.
     #[error("{0} peers at one address, and that is the limit")]
     Address(usize),
@@ -80,6 +84,8 @@ pub(super) struct Gate {
     pending: HashMap<ConnectionId, IpAddr>,
     /// Connections, and where each comes from.
     established: BTreeMap<Libp2pId, HashMap<ConnectionId, IpAddr>>,
+    /// Who was let go, and has connections that have not ended yet.
+    leaving: HashSet<Libp2pId>,
     attempts: LruCache<Banned, TokenBucket>,
     /// Peers that were let go, and when.
     let_go: LruCache<Libp2pId, u64>,
@@ -105,6 +111,7 @@ impl Gate {
             record,
             pending: HashMap::new(),
             established: BTreeMap::new(),
+            leaving: HashSet::new(),
             attempts: LruCache::new(MAX_COUNTED),
             let_go: LruCache::new(MAX_COUNTED),
             memory: options.max_memory_bytes.map(memory_connection_limits::Behaviour::with_max_bytes),
@@ -140,6 +147,11 @@ impl Gate {
         }
     }
 
+    /// Takes no further connection of a peer until those that it has are ended: nobody would hear of it.
+    pub(super) fn await_end(&mut self, peer: Libp2pId) {
+        self.leaving.insert(peer);
+    }
+
     /// Lets somebody back in.
     pub(super) fn pardon(&mut self, who: &Banned) {
         self.record.pardon(who);
@@ -154,6 +166,7 @@ impl Gate {
         let id = peer.map(|peer| from_libp2p(peer).ok_or(Denied::Key)).transpose()?;
         match self.record.banned(id.as_ref(), ip, unix_ms()) {
             Some(until_ms) => Err(Denied::Banned(until_ms)),
+            None if peer.is_some_and(|peer| self.leaving.contains(peer)) => Err(Denied::Leaving),
             None => Ok(()),
         }
     }
@@ -282,7 +295,10 @@ impl NetworkBehaviour for Gate {
                     connections.insert(established.connection_id, ip);
                 }
             }
-            FromSwarm::ConnectionClosed(ConnectionClosed { peer_id, connection_id, .. }) => {
+            FromSwarm::ConnectionClosed(ConnectionClosed { peer_id, connection_id, remaining_established, .. }) => {
+                if remaining_established == 0 {
+                    self.leaving.remove(&peer_id);
+                }
                 if let Some(connections) = self.established.get_mut(&peer_id) {
                     connections.remove(&connection_id);
                     if connections.is_empty() {

@@ -171,9 +171,12 @@ impl Runner {
                     let inbound = self.connected.get(&peer).and_then(|connected| connected.inbound);
                     self.swarm.behaviour_mut().gate.ban_peer(peer, inbound, until_ms);
                 }
-                self.swarm.behaviour_mut().gate.let_go(to_libp2p(peer));
+                let id = to_libp2p(peer);
+                self.swarm.behaviour_mut().gate.let_go(id);
                 // An error says that it is gone already.
-                let _ = self.swarm.disconnect_peer_id(to_libp2p(peer));
+                if self.swarm.disconnect_peer_id(id).is_ok() {
+                    self.swarm.behaviour_mut().gate.await_end(id);
+                }
             }
             Command::Ban { who, until_ms } => self.swarm.behaviour_mut().gate.ban(who, until_ms),
             Command::Pardon(who) => self.swarm.behaviour_mut().gate.pardon(&who),

@@ -90,8 +90,10 @@ fn what_a_peer_did_is_not_forgotten_when_it_leaves() {
     // What is found out when it is gone counts too.
     hand.befriend(2, &place(2), false);
     hand.peers.disconnected(&id(2), hand.now_ms);
-    hand.peers.offence(&id(2), Offence::BadTransaction, hand.now_ms);
-    assert!(matches!(gone(&hand.connect(2, &place(9), false))[..], [(_, Refused::Banned(_))]));
+    let effects = hand.peers.offence(&id(2), Offence::BadTransaction, hand.now_ms);
+    let banned = |effects: &[Effect]| matches!(gone(effects)[..], [(of, Refused::Banned(_))] if of == id(2));
+    assert!(banned(&effects), "the network may know more of it: {effects:?}");
+    assert!(banned(&hand.connect(2, &place(9), false)));
 }
 
 #[test]
@@ -167,6 +169,21 @@ fn nobody_hides_a_block_by_leaving_quickly() {
     assert!(hand.peers.allow_gossip(&id(1), &said, hand.now_ms));
     hand.peers.disconnected(&id(1), hand.now_ms);
     assert!(hand.peers.allow_gossip(&id(1), &said, hand.now_ms));
+}
+
+#[test]
+fn all_that_have_left_have_one_limit_together() {
+    let said = submission();
+    let mut hand = Hand::new(|_| {});
+    let (burst, per_minute) = Kind::Submission.limit();
+    let heard = (0..2 * burst).filter(|n| hand.peers.allow_gossip(&id((n % 2) as u8 + 1), &said, hand.now_ms)).count();
+    assert_eq!(heard as u64, burst);
+    hand.now_ms += 60_000 / per_minute;
+    assert!(hand.peers.allow_gossip(&id(3), &said, hand.now_ms));
+    assert!(!hand.peers.allow_gossip(&id(3), &said, hand.now_ms));
+    // Who is here has its own.
+    hand.befriend(4, &place(4), false);
+    assert!(hand.peers.allow_gossip(&id(4), &said, hand.now_ms));
 }
 
 #[test]

@@ -166,6 +166,23 @@ fn who_was_let_go_is_dialled_where_somebody_says_so_and_not_for_a_search() {
 }
 
 #[test]
+fn who_was_let_go_comes_again_when_it_is_gone() {
+    let mut door = Door::new(STRICT, Vec::new());
+    assert_eq!(door.enter(1, "/ip4/93.1.1.1/tcp/1"), Ok(()));
+    assert_eq!(door.enter(2, "/ip4/93.1.2.1/tcp/1"), Ok(()));
+    door.gate.await_end(peer(1));
+    let out = |gate: &mut Gate, n| {
+        gate.handle_pending_outbound_connection(ConnectionId::new_unchecked(99), Some(peer(n)), &[], Endpoint::Dialer)
+    };
+    assert_eq!(door.enter(1, "/ip4/93.1.1.1/tcp/2"), Err(Denied::Leaving));
+    assert!(out(&mut door.gate, 1).is_err() && out(&mut door.gate, 2).is_ok());
+    assert_eq!(door.enter(2, "/ip4/93.1.2.1/tcp/2"), Ok(()), "others are not concerned");
+    door.leave(1);
+    assert!(out(&mut door.gate, 1).is_ok());
+    assert_eq!(door.enter(1, "/ip4/93.1.1.1/tcp/2"), Ok(()));
+}
+
+#[test]
 fn only_ed25519_keys_enter() {
     // The hash of a longer key, as an RSA one has.
     let hashed = [&[0x12, 0x20][..], &[7; 32]].concat();

@@ -19,9 +19,9 @@ impl<D: Database> Participant<D> {
         self.peers.pardon(who)
     }
 
-    /// Connects with whoever is at an address.
-    pub fn dial(&mut self, address: &PeerAddress) {
-        let (peer, address) = (address.peer, address.without_peer().to_string());
-        self.effects.push(Effect::Dial { peer, address });
+    /// Connects with whoever is at an address, to keep it.
+    pub fn dial(&mut self, address: &PeerAddress, now_ms: u64) {
+        let effects = self.peers.connect(address, now_ms);
+        self.effects.extend(effects);
     }
 }

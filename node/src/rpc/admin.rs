@@ -106,6 +106,6 @@ pub(super) async fn connect<B: Backend>(
 ) -> Result<Json<Done>, RpcError> {
     let address =
         PeerAddress::parse(&connect.address).map_err(|error| RpcError::bad_request(format!("address: {error}")))?;
-    shared.ask(move |node: &mut B::Node, _| node.dial(&address)).await?;
+    shared.ask(move |node: &mut B::Node, now_ms| node.dial(&address, now_ms)).await?;
     Ok(DONE)
 }

@@ -97,5 +97,5 @@ pub trait Node: 'static {
     fn pardon(&mut self, who: &Banned) -> bool;
 
     /// Connects with whoever is at an address.
-    fn dial(&mut self, address: &PeerAddress);
+    fn dial(&mut self, address: &PeerAddress, now_ms: u64);
 }

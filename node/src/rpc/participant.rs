@@ -96,7 +96,7 @@ impl<D: Database + 'static> Node for Participant<D> {
         Participant::pardon(self, who)
     }
 
-    fn dial(&mut self, address: &PeerAddress) {
-        Participant::dial(self, address);
+    fn dial(&mut self, address: &PeerAddress, now_ms: u64) {
+        Participant::dial(self, address, now_ms);
     }
 }

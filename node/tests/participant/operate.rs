@@ -1,8 +1,10 @@
+use spacetime_node::network::address::PeerAddress;
+use spacetime_node::network::message::Tip;
 use spacetime_node::network::record::Banned;
 use spacetime_node::participant::{Effect, Refused};
 use spacetime_node::testing::Fabric;
 
-use super::hand::{Node, peer};
+use super::hand::{Node, peer, place};
 
 #[test]
 fn what_an_operator_decides_reaches_the_edge() {
@@ -24,4 +26,19 @@ fn what_an_operator_decides_reaches_the_edge() {
         let effects = node.participant.take_effects();
         assert!(matches!(effects[..], [Effect::Pardon(of)] if of == who), "{effects:?}");
     }
+}
+
+#[test]
+fn whom_an_operator_asks_for_is_kept_though_all_are_there_that_were_to_be() {
+    let mut node = Node::with(&Fabric::default(), |options| options.outbound = 2);
+    let tip = Tip::from(node.participant.chain().genesis());
+    for n in [1, 2] {
+        node.greet(n, tip, true);
+    }
+    let address = PeerAddress::parse(&place(3)).expect("an address");
+    node.participant.dial(&address, node.now_ms);
+    let effects = node.participant.take_effects();
+    assert!(matches!(&effects[..], [Effect::Dial { peer: None, address }] if *address == place(3)), "{effects:?}");
+    node.greet(3, tip, true);
+    assert_eq!(node.participant.peers().ready().count(), 3);
 }

@@ -202,7 +202,7 @@ impl Node for Fake {
         self.peers.pardon(who)
     }
 
-    fn dial(&mut self, address: &PeerAddress) {
+    fn dial(&mut self, address: &PeerAddress, _: u64) {
         self.dialled.push(address.to_string());
     }
 }

@@ -72,6 +72,18 @@ impl Dialer {
 }
 
 impl Peers {
+    /// Dials whom somebody asked for by hand, to keep it: however many others there are, and of whichever network.
+    pub fn connect(&mut self, address: &PeerAddress, now_ms: u64) -> Vec<Effect> {
+        let place = address.without_peer();
+        if let Some(dial) = self.dialer.dials.iter_mut().find(|dial| dial.address.without_peer() == place) {
+            // It is on its way already.
+            dial.purpose = Purpose::Kept;
+        } else if !self.is_there(address) {
+            self.start(address.clone(), Purpose::Kept, now_ms);
+        }
+        self.take()
+    }
+
     /// No connection could be made.
     pub fn dial_failed(&mut self, address: &str, now_ms: u64) -> Vec<Effect> {
         if let Ok(address) = PeerAddress::parse(address) {
@@ -196,14 +208,19 @@ impl Peers {
     /// and with `apart` none that was dialled is of its network.
     fn may_dial(&self, address: &PeerAddress, apart: bool, now_ms: u64) -> bool {
         let place = address.without_peer();
-        let there = |(id, peer): (&PeerId, &Peer)| Some(*id) == address.peer || peer.address.as_ref() == Some(&place);
         let ip = self.limited_ip(address.ip());
         let banned = self.book.record().banned(address.peer.as_ref(), ip, now_ms).is_some();
         let dialled = self.dialer.dials.iter().any(|dial| dial.address.without_peer() == place);
         // Nor is there a way to anybody through oneself.
         let own = [address.peer, address.relay].contains(&Some(self.options.own));
         let taken = apart && self.is_taken(address);
-        !own && !banned && !dialled && !taken && !self.peers.iter().any(there) && self.fits(Some(address))
+        !own && !banned && !dialled && !taken && !self.is_there(address) && self.fits(Some(address))
+    }
+
+    /// Whether a peer is the one at an address, as far as is known.
+    fn is_there(&self, address: &PeerAddress) -> bool {
+        let place = address.without_peer();
+        self.peers.iter().any(|(id, peer)| Some(*id) == address.peer || peer.address.as_ref() == Some(&place))
     }
 
     /// Whether one that was, or is being, dialled is of this address's /16 or /32.
@@ -223,15 +240,19 @@ impl Peers {
 
     /// False if as many are being dialled as may be.
     fn dial(&mut self, address: PeerAddress, purpose: Purpose, now_ms: u64) -> bool {
-        if self.dialer.dials.len() >= MAX_DIALS {
-            return false;
+        let may = self.dialer.dials.len() < MAX_DIALS;
+        if may {
+            self.start(address, purpose, now_ms);
         }
+        may
+    }
+
+    fn start(&mut self, address: PeerAddress, purpose: Purpose, now_ms: u64) {
         self.counters.dials += 1;
         let (peer, text) = (address.peer, address.without_peer().to_string());
         tracing::debug!(address = text, ?purpose, "dialling");
         self.dialer.dials.push(Dial { address, purpose, until_ms: now_ms + DIAL_MS });
         self.effects.push(Effect::Dial { peer, address: text });
-        true
     }
 
     /// Tries an address that was only heard of, so that the book knows where somebody answers before it is needed. Where

@@ -132,6 +132,29 @@ fn two_that_dial_each_other_at_once_blame_nobody() {
 }
 
 #[test]
+fn whom_somebody_asks_for_by_hand_is_dialled_once_and_kept() {
+    let mut hand = Hand::new(|options| options.outbound = 2);
+    for n in 1..=2 {
+        hand.befriend(n, &place(n), true);
+    }
+    // Of the network of one that was dialled.
+    let (text, address) = ("/ip4/93.1.7.7/tcp/7", parsed("/ip4/93.1.7.7/tcp/7"));
+    assert_eq!(dialled(&hand.peers.connect(&address, hand.now_ms)), [(None, text.to_owned())]);
+    assert!(hand.peers.connect(&address, hand.now_ms).is_empty(), "it is on its way");
+    hand.befriend(3, text, true);
+    assert!(hand.peers.connect(&address, hand.now_ms).is_empty(), "it is there");
+    // One that was to be tried only is kept too.
+    hand.peers.discovered(id(4), &place(4), hand.now_ms);
+    assert_eq!(dialled(&hand.tick(200_000)), [(Some(id(4)), place(4))]);
+    assert!(hand.peers.connect(&parsed(&place(4)), hand.now_ms).is_empty());
+    hand.befriend(4, &place(4), true);
+    // However many are being dialled.
+    for n in 10..30 {
+        assert_eq!(dialled(&hand.peers.connect(&parsed(&place(n)), hand.now_ms)).len(), 1);
+    }
+}
+
+#[test]
 fn addresses_that_were_heard_of_are_tried_while_all_is_well() {
     let mut hand = Hand::new(|options| options.outbound = 2);
     for n in 1..=2 {

@@ -72,7 +72,7 @@ pub struct PeerOptions {
     pub outbound: usize,
     /// Most peers that dialled us.
     pub inbound: usize,
-    /// Most peers of all.
+    /// Most peers of all, beside one that is only seen to be there.
     pub peers: usize,
     /// Most peers at one IP address.
     pub per_ip: usize,

@@ -256,9 +256,9 @@ impl Peers {
     }
 
     /// Tries an address that was only heard of, so that the book knows where somebody answers before it is needed. Where
-    /// there is a peer that is no use, any that could take its place.
+    /// there is a peer that is no use, any that could take its place. With all peers there, that is one more for a moment.
     fn feel(&mut self, now_ms: u64) {
-        if self.peers.len() + self.dialer.dials.len() >= self.options.peers {
+        if self.peers.len() + self.dialer.dials.len() > self.options.peers {
             return;
         }
         let instead = if self.useless(now_ms).is_some() { self.draw(false, now_ms) } else { None };
@@ -267,15 +267,14 @@ impl Peers {
         }
     }
 
-    /// Somebody of this chain was there: it takes the place of a peer that is no use, if there is one.
+    /// Somebody of this chain was there: it takes the place of one that is missing, or of a peer that is no use, if there
+    /// is one.
     pub(super) fn felt(&mut self, id: &PeerId, now_ms: u64) {
         let kept = self.peers.values().filter(|peer| matches!(peer.purpose, Purpose::Kept | Purpose::Unasked)).count();
-        let useless = self.useless(now_ms);
-        if kept >= self.options.outbound && useless.is_none() {
-            self.let_go_unharmed(id, now_ms);
-            return;
-        }
-        if let Some(useless) = useless.filter(|_| kept >= self.options.outbound) {
+        let missing = kept < self.options.outbound;
+        // It may be the one more than may be.
+        if !missing || self.peers.len() > self.options.peers && !self.evict(now_ms) {
+            let Some(useless) = self.useless(now_ms) else { return self.let_go_unharmed(id, now_ms) };
             self.counters.replaced += 1;
             self.let_go(&useless, Refused::Replaced, now_ms);
         }

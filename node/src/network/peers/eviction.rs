@@ -34,8 +34,10 @@ impl Peers {
                 let fits = address.is_some_and(|address| !self.is_taken(address) || self.carries(address));
                 !full && outbound < self.options.outbound && fits && unasked < MAX_UNASKED
             }
-            // They were counted when they were dialled. If others came meanwhile, they give way.
-            Purpose::Kept | Purpose::Feeler => !full || self.evict(now_ms),
+            // It was counted when it was dialled. If others came meanwhile, they give way.
+            Purpose::Kept => !full || self.evict(now_ms),
+            // It goes at once, or another does for it.
+            Purpose::Feeler => self.peers.len() <= self.options.peers || self.evict(now_ms),
         }
     }
 
@@ -55,7 +57,7 @@ impl Peers {
 
     /// Lets an inbound peer go: not the quickest, nor the most useful, nor the older half of the rest; of those that
     /// are left the youngest of the largest network. False if all are safe.
-    fn evict(&mut self, now_ms: u64) -> bool {
+    pub(super) fn evict(&mut self, now_ms: u64) -> bool {
         let inbound = self.peers.iter().filter(|(_, peer)| peer.purpose == Purpose::Inbound);
         let mut left: Vec<(PeerId, &Peer)> = inbound.map(|(id, peer)| (*id, peer)).collect();
         left.sort_by_key(|(_, peer)| peer.clock().map_or(u64::MAX, |(trip_ms, _)| trip_ms));

@@ -207,6 +207,59 @@ fn a_peer_far_behind_that_never_gave_anything_is_replaced() {
 }
 
 #[test]
+fn a_full_node_tries_addresses_too_and_replaces_who_is_no_use() {
+    for useful in [false, true] {
+        // So few have dialled that none of them gives way.
+        let mut hand = Hand::new(|options| (options.outbound, options.inbound, options.peers) = (2, 2, 4));
+        for n in 1..=4 {
+            hand.befriend(n, &place(n), n <= 2);
+        }
+        hand.peers.set_tip(tip(100));
+        hand.answer(2, Request::Hello(hello(100, hand.now_ms)));
+        if useful {
+            hand.peers.useful(&id(1), 1000, hand.now_ms);
+        }
+        hand.now_ms += 400_000;
+        hand.peers.discovered(id(5), &place(5), hand.now_ms);
+        assert_eq!(dialled(&hand.tick(500)), [(Some(id(5)), place(5))]);
+        let effects = hand.connect(5, &place(5), true);
+        assert_eq!(gone(&effects), []);
+        hand.answer(5, Request::Hello(hello(100, hand.now_ms)));
+        let question = asked(&effects).expect("HELLO").0;
+        let effects = hand.respond(5, question, Response::Hello(hello(100, hand.now_ms)));
+        let expected = if useful { (id(5), Refused::Full) } else { (id(1), Refused::Replaced) };
+        assert_eq!(gone(&effects), [expected]);
+        assert_eq!(hand.peers.ready().count(), 4);
+        // That somebody was there is known now.
+        assert_eq!(hand.peers.book().counts(), (0, 3));
+    }
+}
+
+#[test]
+fn who_was_tried_is_kept_where_others_left_no_room_for_one_to_be_dialled() {
+    // Of twelve that dialled two may give way, and of two none.
+    for (inbound, kept) in [(12, true), (2, false)] {
+        let mut hand = Hand::new(|options| {
+            (options.outbound, options.inbound, options.peers) = (2, inbound.into(), usize::from(inbound) + 1);
+        });
+        hand.befriend(1, &place(1), true);
+        for n in 0..inbound {
+            hand.befriend(50 + n, &place(50 + n), false);
+        }
+        hand.peers.discovered(id(5), &place(5), hand.now_ms);
+        assert_eq!(dialled(&hand.tick(200_000)), [(Some(id(5)), place(5))]);
+        let effects = hand.connect(5, &place(5), true);
+        hand.answer(5, Request::Hello(hello(5, hand.now_ms)));
+        let question = asked(&effects).expect("HELLO").0;
+        let gone = gone(&hand.respond(5, question, Response::Hello(hello(5, hand.now_ms))));
+        assert_eq!(gone.len(), 1);
+        assert_eq!(gone[0].1, if kept { Refused::Replaced } else { Refused::Full });
+        assert_eq!(gone[0].0 == id(5), !kept, "{gone:?}");
+        assert_eq!(hand.peers.ready().count(), usize::from(inbound) + 1);
+    }
+}
+
+#[test]
 fn a_peer_that_only_refuses_is_replaced_by_one_that_is_known_already() {
     for refuses in [true, false] {
         let mut hand = Hand::new(|options| options.outbound = 2);

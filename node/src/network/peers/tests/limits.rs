@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::network::message::{GetHeaders, ProofSubmission};
+use crate::network::peers::peer::Purpose;
 
 #[test]
 fn offences_add_up_to_a_ban_and_fade() {
@@ -360,8 +361,9 @@ proptest! {
                 }
             }
             prop_assert_eq!(ready.iter().copied().collect::<Vec<_>>(), hand.peers.ready().map(|(id, _)| id).collect::<Vec<_>>());
-            prop_assert!(hand.peers.peers.len() <= 7);
-            prop_assert!(hand.peers.peers.values().filter(|peer| peer.purpose == super::super::peer::Purpose::Inbound).count() <= 5);
+            let of = |purpose| hand.peers.peers.values().filter(|peer| peer.purpose == purpose).count();
+            prop_assert!(hand.peers.peers.len() <= 8);
+            prop_assert!(hand.peers.peers.len() - of(Purpose::Feeler) <= 7 && of(Purpose::Inbound) <= 5);
             prop_assert!(hand.peers.asked.len() <= MAX_ASKED);
             let public = hand.peers.peers.values().filter_map(Peer::ip).filter(|ip| strict || Scope::of(*ip) == Scope::Public);
             let mut at = std::collections::BTreeMap::new();

@@ -180,6 +180,26 @@ fn plots_are_registered_at_an_accounts_cost() {
 }
 
 #[test]
+fn a_registration_that_waits_is_not_sent_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let rich = account(folder);
+    chain(folder, &rich, vec![plot(folder)]);
+    let create = ["-q", "plot", "create", "--network", "local", "--rows", "64", "--out", "more"];
+    run(folder, &[&create[..], &["--keys", "miner.json"]].concat()).expect(0, &[]);
+    // Nobody mines.
+    let node = Node::start(folder, &["--mine-alone"]);
+    let arguments =
+        ["register", "more", "--miner-key", "miner.json", "--key", "account.json", "--fee", "0.00001", "--json"];
+    let sent = lines(&wallet(folder, &node, &arguments).expect(0, &[]));
+    assert_eq!(sent.len(), 1);
+    let again =
+        wallet(folder, &node, &arguments).expect(0, &["waits for a block already", sent[0]["id"].as_str().unwrap()]);
+    assert_eq!(lines(&again), Vec::<Value>::new());
+    assert_eq!(node.end("-TERM").0, Some(0));
+}
+
+#[test]
 fn a_node_that_is_not_there_is_said_to_be_none() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();

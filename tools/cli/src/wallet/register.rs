@@ -1,5 +1,6 @@
 //! `spacetime wallet register`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -7,7 +8,7 @@ use serde::Serialize;
 use spacetime_kernels::network_tag;
 use spacetime_node::chain::{Amount, Hash, MinerKey, Payload, RegisterPlot, TransactionId, bls};
 use spacetime_node::miner::work::PlotState;
-use spacetime_node::rpc::answers::{HeadAnswer, Units};
+use spacetime_node::rpc::answers::{HappeningKind, HeadAnswer, HistoryAnswer, Units};
 use spacetime_prover::Plot;
 
 use super::client::{Node, NodeUrl};
@@ -64,6 +65,8 @@ struct Registrar<'a> {
     payer: &'a AccountSecret,
     miner: &'a bls::SecretKey,
     fee: Option<Amount>,
+    /// Registrations that wait for a block, by plot key.
+    waiting: BTreeMap<Hash, TransactionId>,
 }
 
 impl Register {
@@ -76,7 +79,10 @@ impl Register {
         let payer = self.payer.open()?;
         let from = payer.key().account_key().address().encode(&head.hrp);
         let balance = node.balance(&from, false)?;
-        let registrar = Registrar { node: &node, head: &head, payer: &payer, miner: &miner, fee: self.fee };
+        let history: HistoryAnswer = node.get(&format!("/rpc/history/{from}"))?;
+        let registrations = history.waiting.iter().filter(|one| one.kind == HappeningKind::RegisterPlot);
+        let waiting = registrations.filter_map(|one| one.plot_key.zip(one.id)).collect();
+        let registrar = Registrar { node: &node, head: &head, payer: &payer, miner: &miner, fee: self.fee, waiting };
         let patience = self.wait.begin()?;
         let (mut nonce, mut left, mut sent) = (balance.next_nonce, balance.mature.0, Vec::new());
         for path in &paths {
@@ -108,7 +114,7 @@ impl Register {
 }
 
 impl Registrar<'_> {
-    /// None if the chain has the plot already.
+    /// None if the chain has the plot already, or a transaction that is to be in its next block.
     fn register<'p>(
         &self,
         path: &'p Path,
@@ -142,6 +148,10 @@ impl Registrar<'_> {
                 return Ok(None);
             }
             PlotState::Ended => return Err(Failure::failed(format!("{shown}: was ended on this chain for good"))),
+        }
+        if let Some(id) = self.waiting.get(&plot_key) {
+            tracing::warn!("{shown}: its registration waits for a block already: transaction {id}");
+            return Ok(None);
         }
         let payload = Payload::RegisterPlot(RegisterPlot {
             miner_key: MinerKey(header.miner_key),

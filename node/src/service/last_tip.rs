@@ -14,9 +14,12 @@ use crate::whole::{self, NotWritten};
 /// A height, a blank and an id are below that.
 const MAX_BYTES: u64 = 128;
 
-/// Writes down where the chain ends.
-pub(super) fn save(path: &Path, tip: &Lineage) -> Result<(), NotWritten> {
-    whole::write(path, format!("{} {}\n", tip.height, tip.id).as_bytes())
+/// Writes down where the chain ends, or says why not: nothing depends on it.
+pub(super) fn save(path: &Path, tip: &Lineage) {
+    let written = whole::write(path, format!("{} {}\n", tip.height, tip.id).as_bytes());
+    if let Err(NotWritten { path, action, source }) = written {
+        tracing::error!(error = %source, "{}: {action}", path.display());
+    }
 }
 
 /// What was written down, if anything was that can be read: nothing depends on it but a warning.

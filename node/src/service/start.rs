@@ -360,9 +360,7 @@ impl<D: Database + 'static> RunningNode<D> {
         let participant = participant?;
         let book = participant.peers().book().save(&data.peers());
         participant.pool().save(&data.pool()).map_err(|error| StopError::Pool(Box::new(error)))?;
-        if let Err(error) = last_tip::save(&data.last_tip(), participant.chain().tip()) {
-            tracing::error!(error = %error.source, "{}: {}", error.path.display(), error.action);
-        }
+        last_tip::save(&data.last_tip(), participant.chain().tip());
         Ok(book?)
     }
 }
@@ -461,9 +459,7 @@ async fn keep_saved<D: Database + 'static>(handle: Handle<D>, files: Files) {
             if let Err(error) = held.save(&files.pool) {
                 tracing::error!(%error, "the pool is not saved");
             }
-            if let Err(error) = last_tip::save(&files.last_tip, &tip) {
-                tracing::error!(error = %error.source, "{}: {}", error.path.display(), error.action);
-            }
+            last_tip::save(&files.last_tip, &tip);
         };
         let began = Instant::now();
         // What it has begun it ends, even where the node stops meanwhile.

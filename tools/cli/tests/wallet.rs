@@ -80,8 +80,10 @@ fn keys_of_accounts_are_kept_like_those_of_miners() {
     run(folder, &["keys", "export", "sealed.json", "--passphrase-file", "passphrase"]).expect(0, &[]);
     // One kind is not the other.
     run(folder, &["keys", "new", "--insecure", "--out", "miner.json"]).expect(0, &[]);
-    run(folder, &["wallet", "address", "miner.json", "--network", "local"])
-        .expect(3, &["miner.json", "found \"spacetime-keystore\", of a miner's key"]);
+    run(folder, &["wallet", "address", "miner.json", "--network", "local"]).expect(
+        3,
+        &["miner.json", "found \"spacetime-keystore\", of a miner's key", "\"spacetime-account\" is expected"],
+    );
     // A changed byte is found.
     let text = fs::read_to_string(folder.join("account.json")).unwrap();
     fs::write(folder.join("account.json"), text.replacen("d75a", "d75b", 1)).unwrap();

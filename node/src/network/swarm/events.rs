@@ -34,9 +34,9 @@ const MAX_ACCUSATIONS: u32 = 8;
 /// How often in one connection: addresses do change, but not for ever.
 const MAX_INTRODUCTIONS: u32 = 16;
 
-/// Whether an address can be reached from `scope`.
-fn is_within(address: &Multiaddr, scope: Scope) -> bool {
-    PeerAddress::parse(&text_of(address)).is_ok_and(|address| address.scope() >= scope)
+/// Whether an address, as text, can be reached from `scope`.
+fn is_within(address: &str, scope: Scope) -> bool {
+    PeerAddress::parse(address).is_ok_and(|address| address.scope() >= scope)
 }
 
 impl Runner {
@@ -183,7 +183,7 @@ impl Runner {
     /// An address of a peer that can be reached from `scope`. Where there is no room, it is forgotten: it comes again.
     fn discovered(&mut self, peer: &libp2p::PeerId, address: &Multiaddr, scope: Scope) {
         let text = text_of(address);
-        if let Some(peer) = from_libp2p(peer).filter(|_| is_within(address, scope)) {
+        if let Some(peer) = from_libp2p(peer).filter(|_| is_within(&text, scope)) {
             let bytes = text.len();
             self.outlet.offer(Class::Transaction, Input::Discovered { peer, address: text }, bytes);
         }
@@ -208,7 +208,7 @@ impl Runner {
             kademlia.remove_peer(peer);
             // Others are told of it, and dial all at once: in the midst of that, whoever dials itself has dialled in vain.
             let scope = connected.scope;
-            addresses.clone().filter(|address| is_within(address, scope)).for_each(|address| {
+            addresses.clone().filter(|address| is_within(&text_of(address), scope)).for_each(|address| {
                 kademlia.add_address(peer, address.clone());
             });
             self.search_soon();
